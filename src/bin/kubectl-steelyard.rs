@@ -1,0 +1,2 @@
+//! kubectl-steelyard
+fn main() {}

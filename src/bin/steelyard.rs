@@ -1,0 +1,2 @@
+//! steelyard
+fn main() {}
