@@ -1,1 +1,4 @@
 //! The lab.
+
+pub mod app;
+pub mod load;
