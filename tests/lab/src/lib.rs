@@ -1,4 +1,5 @@
 //! The lab.
 
+pub mod agent;
 pub mod app;
 pub mod load;

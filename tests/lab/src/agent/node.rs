@@ -1,0 +1,162 @@
+//! The node's own objects: Node, Lease, taints.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams, PostParams};
+use serde_json::{Value, json};
+
+use super::host::Host;
+
+/// Time between two heartbeats by the lease (kubelet's number).
+const BEAT: Duration = Duration::from_secs(10);
+/// Heartbeats between two by the node's status.
+const STATUS_EVERY: u32 = 6;
+/// Time between tries to become known.
+const RETRY: Duration = Duration::from_millis(200);
+/// Taints that say that a node is not ready; the API server sets one on each new node.
+const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+/// Registers the node and keeps it alive, for as long as this is polled. While the node is lost nothing is sent.
+pub(crate) async fn keep(host: Arc<Host>) {
+    let mut beat = 0;
+    let mut ready_since = Timestamp::now();
+    loop {
+        if *host.link.borrow() == super::host::Link::Lost {
+            host.linked().await;
+            // The control plane has called it unready meanwhile.
+            (beat, ready_since) = (0, Timestamp::now());
+        }
+        let mut wait = BEAT;
+        let beaten = async {
+            if beat % STATUS_EVERY == 0 {
+                register(&host, ready_since).await?;
+            }
+            renew(&host).await
+        };
+        match beaten.await {
+            Ok(()) => beat += 1,
+            Err(error) => {
+                tracing::warn!(%error, "could not send a heartbeat");
+                (beat, wait) = (0, RETRY);
+            }
+        }
+        let mut link = host.link.subscribe();
+        // A lost node wakes up as soon as it is back, not at its next heartbeat.
+        let _ = tokio::time::timeout(wait, link.wait_for(|link| *link == super::host::Link::Lost)).await;
+    }
+}
+
+/// The node's status: plenty of everything, ready since the given time.
+fn status(host: &Host, ready_since: Timestamp, version: &str) -> Value {
+    let plenty = json!({"cpu": "1000", "memory": "1000Gi", "ephemeral-storage": "1000Gi", "pods": "100000"});
+    let condition = |kind: &str, holds: bool, reason: &str| {
+        json!({
+            "type": kind, "status": if holds { "True" } else { "False" }, "reason": reason,
+            "lastHeartbeatTime": now(), "lastTransitionTime": seconds(ready_since),
+        })
+    };
+    json!({
+        "capacity": plenty,
+        "allocatable": plenty,
+        "addresses": [
+            {"type": "InternalIP", "address": host.address.to_string()},
+            {"type": "Hostname", "address": host.node},
+        ],
+        "conditions": [
+            condition("MemoryPressure", false, "KubeletHasSufficientMemory"),
+            condition("DiskPressure", false, "KubeletHasNoDiskPressure"),
+            condition("PIDPressure", false, "KubeletHasSufficientPID"),
+            condition("Ready", true, "KubeletReady"),
+        ],
+        "nodeInfo": {
+            "kubeletVersion": version, "kubeProxyVersion": "", "containerRuntimeVersion": "processes://0",
+            "operatingSystem": "linux", "architecture": architecture(), "osImage": "this machine",
+            "kernelVersion": "", "machineID": "", "systemUUID": "", "bootID": "",
+        },
+    })
+}
+
+/// As Kubernetes calls it.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+async fn register(host: &Host, ready_since: Timestamp) -> Result<(), kube::Error> {
+    let nodes = Api::<Node>::all(host.client.clone());
+    // The control plane's own version: nothing here depends on it, and skew checks are content.
+    let version = host.client.apiserver_version().await?.git_version;
+    let status = status(host, ready_since, &version);
+    if nodes.get_opt(&host.node).await?.is_none() {
+        let name = &host.node;
+        let labels = json!({
+            "kubernetes.io/hostname": name, "kubernetes.io/os": "linux", "kubernetes.io/arch": architecture(),
+        });
+        let node = json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status,
+        });
+        let node: Node = serde_json::from_value(node).map_err(kube::Error::SerdeError)?;
+        match nodes.create(&PostParams::default(), &node).await {
+            Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+            created => drop(created?),
+        }
+    }
+    let patch = Patch::Strategic(json!({"status": status}));
+    let node = nodes.patch_status(&host.node, &PatchParams::default(), &patch).await?;
+    clear_taints(&nodes, &node).await;
+    Ok(())
+}
+
+/// Removes the taints of a node that is not ready. The node lifecycle controller does so too, a little later; where a
+/// node may not do it itself, that has to do.
+async fn clear_taints(nodes: &Api<Node>, node: &Node) {
+    let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
+    let (gone, kept): (Vec<_>, Vec<_>) = taints.partition(|taint| NOT_READY.contains(&taint.key.as_str()));
+    if gone.is_empty() {
+        return;
+    }
+    let (name, version) = (node.metadata.name.clone().unwrap_or_default(), &node.metadata.resource_version);
+    let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": kept}});
+    if let Err(error) = nodes.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        tracing::debug!(%error, "taints are left to the control plane");
+    }
+}
+
+async fn renew(host: &Host) -> Result<(), kube::Error> {
+    let leases = Api::<Lease>::namespaced(host.client.clone(), "kube-node-lease");
+    let spec = json!({"holderIdentity": host.node, "leaseDurationSeconds": 40, "renewTime": micros()});
+    let patch = Patch::Merge(json!({"spec": spec}));
+    match leases.patch(&host.node, &PatchParams::default(), &patch).await {
+        Err(kube::Error::Api(status)) if status.is_not_found() => {
+            let lease = json!({
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": host.node, "namespace": "kube-node-lease"}, "spec": spec,
+            });
+            let lease: Lease = serde_json::from_value(lease).map_err(kube::Error::SerdeError)?;
+            leases.create(&PostParams::default(), &lease).await.map(drop)
+        }
+        renewed => renewed.map(drop),
+    }
+}
+
+fn now() -> String {
+    seconds(Timestamp::now())
+}
+
+/// As `metav1.Time` wants it.
+fn seconds(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// As `metav1.MicroTime` wants it.
+fn micros() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}

@@ -1,0 +1,414 @@
+//! One pod's life on the node, in a task of its own.
+
+use std::net::Ipv4Addr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus, Pod, PodStatus};
+use kube::ResourceExt;
+use nix::sys::signal::Signal;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+
+use super::container::{Container, Order, Slot};
+use super::events::Level;
+use super::host::Host;
+use super::process::{Group, end_recorded};
+use super::status::{Exit, Facts, Life, Restart, State, View, compute};
+use super::volumes::{Volumes, prepare, renew};
+use super::writer::Writer;
+use super::{api, control::Fault};
+
+/// Marks a pod that is reported as ready without any process.
+const LIGHT: &str = "lab.steelyard.io/light";
+
+/// What a pod is told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// Its object changed.
+    Changed(Box<Pod>),
+    /// Its object is gone.
+    Gone,
+    /// A fault to stage; the answer says why not.
+    Fault(Fault, oneshot::Sender<Result<(), String>>),
+    /// The agent ends: stop what runs, report nothing.
+    Leave,
+}
+
+/// Why a pod ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It was deleted: its last status is reported, then its object removed.
+    Deleted,
+    /// Nothing is left to report to.
+    Silent,
+}
+
+/// Filling the volumes.
+type Preparing = Pin<Box<dyn Future<Output = Arc<Volumes>> + Send>>;
+
+/// Renewing the tokens; ends when this is dropped.
+struct Renewing(AbortHandle);
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// A pod on the node.
+pub(crate) struct Task {
+    host: Arc<Host>,
+    pod: Arc<Pod>,
+    uid: String,
+    ip: Ipv4Addr,
+    since: Timestamp,
+    inits: Vec<View>,
+    mains: Vec<View>,
+    groups: Vec<Group>,
+    initialized: bool,
+    /// Readiness withheld by a fault.
+    unready: bool,
+    ending: Option<End>,
+    orders: watch::Sender<Order>,
+    volumes: Option<Arc<Volumes>>,
+    reported: Option<PodStatus>,
+    tasks: JoinSet<()>,
+}
+
+impl Task {
+    /// A pod that the agent sees for the first time, at this address.
+    pub(crate) fn new(host: Arc<Host>, pod: Pod, ip: Ipv4Addr) -> Self {
+        let spec = pod.spec.clone().unwrap_or_default();
+        let status = pod.status.clone().unwrap_or_default();
+        let now = Timestamp::now();
+        let views = |specs: &[Spec], statuses: Option<&Vec<ContainerStatus>>| -> Vec<View> {
+            let before = |name: &str| statuses.into_iter().flatten().find(|status| status.name == name);
+            specs.iter().map(|spec| first_view(spec, before(&spec.name), now)).collect()
+        };
+        let inits = views(
+            spec.init_containers.as_deref().unwrap_or_default(),
+            status.init_container_statuses.as_ref(),
+        );
+        let mains = views(&spec.containers, status.container_statuses.as_ref());
+        let groups = vec![Group::default(); inits.len() + mains.len()];
+        Self {
+            host,
+            uid: pod.uid().unwrap_or_default(),
+            ip,
+            since: status.start_time.map_or(now, |time| time.0),
+            initialized: inits.is_empty(),
+            inits,
+            mains,
+            groups,
+            unready: false,
+            ending: None,
+            orders: watch::channel(Order::Run).0,
+            volumes: None,
+            reported: pod.status.clone(),
+            tasks: JoinSet::new(),
+            pod: Arc::new(pod),
+        }
+    }
+
+    /// Lives until the pod is gone from the API and nothing of it runs.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
+        let writer = Writer::start(Arc::clone(&self.host), Arc::clone(&self.pod));
+        let light = self.host.light || self.pod.annotations().get(LIGHT).is_some_and(|value| value == "true");
+        let finished = matches!(phase(&self.pod), "Succeeded" | "Failed");
+        let (reports, mut reported) = mpsc::unbounded_channel();
+        let mut preparing: Option<Preparing> = None;
+        let mut renewing = None;
+        if light {
+            self.pretend();
+        } else if !finished {
+            preparing = Some(Box::pin(prepare(Arc::clone(&self.host), Arc::clone(&self.pod), self.ip)));
+        }
+        self.take_note(None);
+        loop {
+            if self.ending.is_some() && self.tasks.is_empty() {
+                break;
+            }
+            if !finished {
+                self.write(&writer);
+            }
+            tokio::select! {
+                biased;
+                message = inbox.recv() => self.hear(message),
+                Some(report) = reported.recv() => {
+                    self.see(report);
+                    while let Ok(report) = reported.try_recv() {
+                        self.see(report);
+                    }
+                    self.go_on(&reports);
+                }
+                volumes = wait_for(&mut preparing), if preparing.is_some() && self.ending.is_none() => {
+                    preparing = None;
+                    let task = renew(Arc::clone(&self.host), Arc::clone(&self.pod), Arc::clone(&volumes));
+                    renewing = Some(Renewing(tokio::spawn(task).abort_handle()));
+                    self.volumes = Some(volumes);
+                    self.begin(&reports);
+                }
+                Some(ended) = self.tasks.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(pod = self.pod.name_any(), %error, "a container's task failed");
+                        end_recorded(&self.host.processes(), &self.uid);
+                    }
+                }
+            }
+        }
+        drop((preparing, renewing));
+        while let Ok(report) = reported.try_recv() {
+            self.see(report);
+        }
+        if self.ending == Some(End::Deleted) {
+            if !finished && !light {
+                self.write(&writer);
+            }
+            writer.finish().await;
+            api::delete(&self.host, &self.pod).await;
+        }
+        let _ = std::fs::remove_dir_all(self.host.pod_dir(&self.uid));
+    }
+
+    fn hear(&mut self, message: Option<Message>) {
+        match message {
+            Some(Message::Changed(pod)) => {
+                let before = std::mem::replace(&mut self.pod, Arc::new(*pod));
+                self.take_note(Some(&before));
+            }
+            Some(Message::Gone) => self.end(End::Silent, Duration::ZERO),
+            Some(Message::Fault(fault, answer)) => {
+                let done = self.stage(fault);
+                let _ = answer.send(done);
+            }
+            Some(Message::Leave) | None => self.end(End::Silent, Duration::from_secs(3)),
+        }
+    }
+
+    /// Sees whether the object says that the pod is to end.
+    fn take_note(&mut self, before: Option<&Pod>) {
+        let deadline = |pod: &Pod| {
+            (pod.metadata.deletion_timestamp.is_some(), pod.metadata.deletion_grace_period_seconds)
+        };
+        let (deleted, grace) = deadline(&self.pod);
+        if deleted && before.is_none_or(|before| deadline(before) != (deleted, grace)) {
+            let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30);
+            self.end(End::Deleted, Duration::from_secs(grace));
+        }
+    }
+
+    /// Has everything stop within `grace`. Told again, it only ever becomes sooner.
+    fn end(&mut self, why: End, grace: Duration) {
+        if self.ending.is_none() && !self.tasks.is_empty() && why == End::Deleted {
+            for view in self.mains.iter().filter(|view| matches!(view.state, State::Running { .. })) {
+                let message = format!("Stopping container {}", view.name);
+                self.host.events.send(&self.pod, Level::Normal, "Killing", message);
+            }
+        }
+        self.ending = if self.ending == Some(End::Silent) { self.ending } else { Some(why) };
+        let wanted = Instant::now() + grace;
+        self.orders.send_modify(|order| {
+            let deadline = match *order {
+                Order::Run => wanted,
+                Order::End { deadline } => deadline.min(wanted),
+            };
+            *order = Order::End { deadline };
+        });
+    }
+
+    fn see(&mut self, (slot, view): (Slot, View)) {
+        let place = match slot {
+            Slot::Init(index) => self.inits.get_mut(index),
+            Slot::Main(index) => self.mains.get_mut(index),
+        };
+        if let Some(place) = place {
+            *place = view;
+        }
+    }
+
+    /// Starts the first init container, or all containers where there are none.
+    fn begin(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+        if self.inits.is_empty() {
+            self.start_mains(reports);
+        } else {
+            self.start(Slot::Init(0), reports);
+        }
+    }
+
+    /// Starts what waited for what has just happened: the next init container, or all others after the last one.
+    fn go_on(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+        if self.initialized || self.ending.is_some() || self.volumes.is_none() {
+            return;
+        }
+        let specs = self.pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
+        // One that restarts for ever is a sidecar: it only has to have started.
+        let through = |(view, spec): (&View, &Spec)| view.succeeded() || sidecar(spec) && view.started;
+        let done = self.inits.iter().zip(specs).take_while(|&pair| through(pair)).count();
+        if done == self.inits.len() {
+            self.start_mains(reports);
+        } else if done > 0
+            && self.inits.get(done).is_some_and(|view| view.id.is_empty())
+            && self.tasks_started() == done
+        {
+            self.start(Slot::Init(done), reports);
+        }
+    }
+
+    /// How many init containers were started.
+    fn tasks_started(&self) -> usize {
+        self.inits.iter().filter(|view| !view.id.is_empty()).count()
+    }
+
+    fn start_mains(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+        self.initialized = true;
+        for index in 0..self.mains.len() {
+            self.start(Slot::Main(index), reports);
+        }
+    }
+
+    fn start(&mut self, slot: Slot, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+        let Some(volumes) = self.volumes.clone() else { return };
+        let spec = self.pod.spec.as_ref();
+        let inits = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+        let mains = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
+        let pods = Restart::of(&self.pod);
+        let (spec, view, group, restart) = match slot {
+            Slot::Init(index) => {
+                let restart = match pods {
+                    _ if sidecar(&inits[index]) => Restart::Always,
+                    Restart::Never => Restart::Never,
+                    Restart::Always | Restart::OnFailure => Restart::OnFailure,
+                };
+                (&inits[index], &self.inits[index], &self.groups[index], restart)
+            }
+            Slot::Main(index) => (&mains[index], &self.mains[index], &self.groups[inits.len() + index], pods),
+        };
+        let container = Container {
+            host: Arc::clone(&self.host),
+            pod: Arc::clone(&self.pod),
+            spec: Arc::new(spec.clone()),
+            ip: self.ip,
+            slot,
+            restart,
+            volumes,
+            view: view.clone(),
+            reports: reports.clone(),
+            orders: self.orders.subscribe(),
+            group: group.clone(),
+        };
+        self.tasks.spawn(container.run());
+    }
+
+    /// Reports everything as running and ready, though nothing runs.
+    fn pretend(&mut self) {
+        let now = Timestamp::now();
+        self.initialized = true;
+        for view in &mut self.mains {
+            view.id = format!("lab://light/{}", view.name);
+            view.state = State::Running { since: now };
+            (view.started, view.ready) = (true, true);
+        }
+    }
+
+    fn stage(&mut self, fault: Fault) -> Result<(), String> {
+        let signal = match fault {
+            Fault::Unready => {
+                self.unready = true;
+                return Ok(());
+            }
+            Fault::Ready => {
+                self.unready = false;
+                return Ok(());
+            }
+            Fault::Kill => Signal::SIGKILL,
+            Fault::Freeze => Signal::SIGSTOP,
+            Fault::Thaw => Signal::SIGCONT,
+        };
+        // Not `any`, which would stop at the first.
+        let reached = self.groups.iter().filter(|group| group.signal(signal)).count();
+        if reached == 0 { Err("nothing of it runs".to_owned()) } else { Ok(()) }
+    }
+
+    /// Has the status written if it is not what was reported last.
+    fn write(&mut self, writer: &Writer) {
+        let mut containers = self.mains.clone();
+        for view in containers.iter_mut().filter(|_| self.unready) {
+            view.ready = false;
+        }
+        let facts = Facts {
+            pod: &self.pod,
+            inits: &self.inits,
+            containers: &containers,
+            initialized: self.initialized,
+            ip: self.ip.to_string(),
+            host: self.host.address.to_string(),
+            since: self.since,
+            life: if self.ending.is_some() { Life::Ending } else { Life::Wanted },
+        };
+        if self.ending == Some(End::Silent) {
+            return;
+        }
+        let status = compute(&facts, self.reported.as_ref(), Timestamp::now());
+        writer.set(&status);
+        self.reported = Some(status);
+    }
+}
+
+async fn wait_for(preparing: &mut Option<Preparing>) -> Arc<Volumes> {
+    match preparing {
+        Some(preparing) => preparing.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn sidecar(spec: &Spec) -> bool {
+    spec.restart_policy.as_deref() == Some("Always")
+}
+
+/// A pod's phase as last reported.
+pub(crate) fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
+}
+
+/// A container before its first run by this agent. One that an earlier agent ran has ended with that agent, which
+/// counts as a restart.
+fn first_view(spec: &Spec, before: Option<&ContainerStatus>, now: Timestamp) -> View {
+    let mut view = View::new(&spec.name, spec.image.as_deref().unwrap_or_default());
+    let Some(before) = before else { return view };
+    view.restarts = before.restart_count;
+    let state = before.state.clone().unwrap_or_default();
+    if let Some(running) = state.running {
+        let started = running.started_at.map_or(now, |time| time.0);
+        let message = Some("the node agent was restarted".to_owned());
+        view.last = Some(Exit { code: 137, reason: "Error", message, started, finished: now });
+        view.restarts += 1;
+    }
+    view
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_container_that_an_earlier_agent_ran_counts_as_restarted() {
+        let spec: Spec =
+            serde_json::from_value(serde_json::json!({"name": "app", "image": "demo:v1"})).unwrap();
+        let status = |state: serde_json::Value| -> ContainerStatus {
+            serde_json::from_value(serde_json::json!({
+                "name": "app", "image": "demo:v1", "imageID": "", "ready": true, "restartCount": 2, "state": state,
+            }))
+            .unwrap()
+        };
+        let now = Timestamp::UNIX_EPOCH;
+        let view = first_view(&spec, Some(&status(serde_json::json!({"running": {}}))), now);
+        assert_eq!((view.restarts, view.last.map(|exit| exit.code)), (3, Some(137)));
+        let waiting = serde_json::json!({"waiting": {"reason": "ContainerCreating"}});
+        let view = first_view(&spec, Some(&status(waiting)), now);
+        assert_eq!((view.restarts, view.last), (2, None));
+        assert_eq!(first_view(&spec, None, now).restarts, 0);
+    }
+}

@@ -1,0 +1,174 @@
+//! A container's process, and the record of processes that lets a later agent end what this one left.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::os::unix::process::ExitStatusExt;
+use tokio::process::{Child, Command};
+
+/// The process group of a container that runs; none between runs. Shared with who sends it signals.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Group(Arc<AtomicI32>);
+
+impl Group {
+    /// Sends a signal to all of the container's processes; false if none run.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        let id = self.0.load(Ordering::Acquire);
+        id > 0 && killpg(Pid::from_raw(id), signal).is_ok()
+    }
+}
+
+/// What to run.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The program, found already.
+    pub(crate) program: PathBuf,
+    /// Its arguments.
+    pub(crate) args: Vec<String>,
+    /// Its whole environment.
+    pub(crate) env: BTreeMap<String, String>,
+    /// Where it starts; used without `script` only.
+    pub(crate) work_dir: PathBuf,
+    /// Builds its view of the file system first (see [`super::mounts`]).
+    pub(crate) script: Option<String>,
+    /// Takes its output, after what is there.
+    pub(crate) log: PathBuf,
+    /// Names it in the record of processes.
+    pub(crate) record: PathBuf,
+}
+
+/// A container's main process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    id: Pid,
+    group: Group,
+    record: PathBuf,
+}
+
+impl Process {
+    /// Starts it as leader of a process group of its own.
+    pub(crate) fn start(launch: &Launch, group: &Group) -> io::Result<Self> {
+        let log = File::options().create(true).append(true).open(&launch.log)?;
+        let mut command = match &launch.script {
+            None => {
+                let mut command = Command::new(&launch.program);
+                command.current_dir(&launch.work_dir);
+                command
+            }
+            Some(script) => {
+                let mut command = Command::new(tool("unshare")?);
+                command
+                    .args(["--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh"])
+                    .arg(&launch.program);
+                command
+            }
+        };
+        let child = command
+            .args(&launch.args)
+            .env_clear()
+            .envs(&launch.env)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or(io::ErrorKind::Other)?;
+        group.0.store(id, Ordering::Release);
+        let this = Self { child, id: Pid::from_raw(id), group: group.clone(), record: launch.record.clone() };
+        if let Some(start) = start_time(id) {
+            fs::write(&launch.record, format!("{id} {start}\n"))?;
+        }
+        Ok(this)
+    }
+
+    /// Asks the main process to end.
+    pub(crate) fn terminate(&self) {
+        let _ = kill(self.id, Signal::SIGTERM);
+    }
+
+    /// Ends all of the container's processes.
+    pub(crate) fn kill(&self) {
+        self.group.signal(Signal::SIGKILL);
+    }
+
+    /// The main process, for entering its view of the file system.
+    pub(crate) fn id(&self) -> i32 {
+        self.id.as_raw()
+    }
+
+    /// Waits for the main process to end; its exit code, 128 + signal where a signal ended it. May be dropped and
+    /// called again.
+    pub(crate) async fn ended(&mut self) -> i32 {
+        self.child.wait().await.map_or(255, code)
+    }
+}
+
+impl Drop for Process {
+    /// What the main process left running ends with it, as it would with its container.
+    fn drop(&mut self) {
+        self.kill();
+        self.group.0.store(0, Ordering::Release);
+        let _ = fs::remove_file(&self.record);
+    }
+}
+
+/// Where `name` is found: as it is if it has a slash, else in the first folder of `path` that has it.
+pub(crate) fn find(name: &str, path: &str) -> Option<PathBuf> {
+    if name.contains('/') {
+        return Path::new(name).is_file().then(|| PathBuf::from(name));
+    }
+    path.split(':').map(|dir| Path::new(dir).join(name)).find(|file| file.is_file())
+}
+
+/// A program of the machine's that the agent needs itself.
+pub(crate) fn tool(name: &str) -> io::Result<PathBuf> {
+    let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{name} is not installed"));
+    find(name, "/usr/sbin:/usr/bin:/sbin:/bin").ok_or_else(missing)
+}
+
+fn code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+}
+
+/// When a process started, in the kernel's ticks: with the pid it names a process beyond doubt. None if there is none.
+fn start_time(id: i32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name, in parentheses, may contain anything; field 22 is the 20th after it.
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+}
+
+/// Ends every process recorded in `dir` that is still the one recorded, and empties the record. Says how many there
+/// were. `prefix` picks the records whose names begin so.
+pub(crate) fn end_recorded(dir: &Path, prefix: &str) -> usize {
+    let mut ended = 0;
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let text = fs::read_to_string(entry.path()).unwrap_or_default();
+        let mut words = text.split_whitespace();
+        let id = words.next().and_then(|id| id.parse().ok()).filter(|&id: &i32| id > 0);
+        let start = words.next().and_then(|start| start.parse().ok());
+        if let (Some(id), Some(start)) = (id, start)
+            && start_time(id) == Some(start)
+            && killpg(Pid::from_raw(id), Signal::SIGKILL).is_ok()
+        {
+            ended += 1;
+        }
+        let _ = fs::remove_file(entry.path());
+    }
+    ended
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Writes a pod's status in the background: always the newest one, one write at a time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use kube::ResourceExt;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::api::{Written, write_status};
+use super::host::{Host, pause};
+
+/// How long the end of a pod waits for its last status to be written.
+const LAST: Duration = Duration::from_secs(5);
+
+/// Writes the status of one pod.
+pub(crate) struct Writer {
+    newest: watch::Sender<Option<PodStatus>>,
+    task: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Starts without anything to write.
+    pub(crate) fn start(host: Arc<Host>, pod: Arc<Pod>) -> Self {
+        let (newest, wanted) = watch::channel(None);
+        let task = tokio::spawn(write(host, pod, wanted));
+        Self { newest, task }
+    }
+
+    /// Has `status` written soon, unless a newer one comes first.
+    pub(crate) fn set(&self, status: &PodStatus) {
+        self.newest.send_if_modified(|newest| {
+            let new = newest.as_ref() != Some(status);
+            if new {
+                *newest = Some(status.clone());
+            }
+            new
+        });
+    }
+
+    /// Waits until the last status is written, for some seconds at most.
+    pub(crate) async fn finish(self) {
+        drop(self.newest);
+        let abort = self.task.abort_handle();
+        if tokio::time::timeout(LAST, self.task).await.is_err() {
+            abort.abort();
+        }
+    }
+}
+
+async fn write(host: Arc<Host>, pod: Arc<Pod>, mut wanted: watch::Receiver<Option<PodStatus>>) {
+    while wanted.changed().await.is_ok() {
+        for n in 1.. {
+            host.linked().await;
+            let Some(status) = wanted.borrow_and_update().clone() else { break };
+            match write_status(&host.client, &pod, &status).await {
+                Ok(Written::Done) => break,
+                Ok(Written::Gone) => return,
+                Err(error) => tracing::warn!(pod = pod.name_any(), %error, "could not write a pod's status"),
+            }
+            tokio::time::sleep(pause(n)).await;
+        }
+    }
+}
