@@ -28,8 +28,8 @@ fn sources() -> Sources {
 }
 
 fn resolved(
-    env: serde_json::Value,
-    env_from: serde_json::Value,
+    env: &serde_json::Value,
+    env_from: &serde_json::Value,
 ) -> Result<BTreeMap<String, String>, EnvError> {
     resolve(&pod(), &container(env, env_from), &facts(), &sources(), map(&[("BASE", "b")]))
 }
