@@ -1,5 +1,54 @@
-//! The lab.
+//! The lab: a real Kubernetes control plane, a real Gateway and a real Prometheus on one machine, without containers;
+//! and what the tests that run on it are made of.
 
 pub mod agent;
 pub mod app;
+pub mod certs;
+pub mod cluster;
+pub mod components;
+pub mod digest;
+pub mod errors;
 pub mod load;
+pub mod machine;
+pub mod net;
+pub mod own;
+pub mod parts;
+pub mod paths;
+pub mod process;
+pub mod ready;
+pub mod shell;
+pub mod status;
+pub mod steelyard;
+pub mod suite;
+pub mod up;
+
+use std::{fmt, fs, future::Future, path::Path};
+
+use errors::Error;
+
+/// Chooses the TLS library, for programs that speak TLS. A second call changes nothing.
+pub fn use_ring() {
+    // An error says that one was chosen already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// Runs a future to its end on this thread.
+pub fn in_runtime<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    runtime.block_on(future)
+}
+
+/// Tells the person at the terminal what the lab does.
+pub(crate) fn say(what: impl fmt::Display) {
+    eprintln!("lab: {what}");
+}
+
+/// The last lines of a file, indented; an empty text when it can't be read.
+pub(crate) fn tail(file: &Path, lines: usize) -> String {
+    let bytes = fs::read(file).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let all: Vec<_> = text.lines().collect();
+    let last = all.iter().skip(all.len().saturating_sub(lines));
+    last.map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}

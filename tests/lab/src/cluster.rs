@@ -1,0 +1,162 @@
+//! Starting, stopping and repairing the parts of one lab.
+
+use std::{fs, process::Command, time::Duration};
+
+use nix::sys::signal;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    components::Part,
+    errors::{Error, on_file},
+    net::Namespace,
+    paths::Layout,
+    process::{self, Identity, Spec, State},
+    ready::Prober,
+    say, shell,
+};
+
+/// How long a part may take to become ready; a machine with both cores busy needs some of it.
+pub const LIMIT: Duration = Duration::from_secs(90);
+/// How long a part may take to end by itself.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// What was started for a part.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Record {
+    /// The command line.
+    pub spec: Spec,
+    /// The process.
+    pub process: Identity,
+}
+
+/// One lab.
+#[derive(Clone, Debug)]
+pub struct Cluster {
+    layout: Layout,
+}
+
+impl Cluster {
+    /// The lab of this layout, up or not.
+    pub fn of(layout: &Layout) -> Self {
+        Self { layout: layout.clone() }
+    }
+
+    /// The lab's network namespace.
+    pub fn namespace(&self) -> Namespace {
+        Namespace::named(self.layout.namespace())
+    }
+
+    /// What was last started for a part.
+    pub fn record(&self, part: Part) -> Option<Record> {
+        serde_json::from_slice(&fs::read(self.layout.record(part)).ok()?).ok()
+    }
+
+    /// What the part's process is doing; `None` when it was never started.
+    pub fn state(&self, part: Part) -> Option<State> {
+        Some(self.record(part)?.process.state())
+    }
+
+    /// Starts a program as a part, and remembers it. To be called inside the namespace.
+    pub fn launch(&self, part: Part, spec: Spec) -> Result<Identity, Error> {
+        let file = self.layout.record(part);
+        let process = process::start(&spec, &self.layout.run(), &self.layout.log(part))?;
+        let record = Record { spec, process };
+        let text = serde_json::to_vec_pretty(&record).unwrap_or_default();
+        let work = file.with_extension("new");
+        fs::write(&work, text).and_then(|()| fs::rename(&work, &file)).map_err(on_file(file))?;
+        Ok(process)
+    }
+
+    /// Makes a part run with this command line: starts it, continues it or replaces it, as needed.
+    pub fn ensure(&self, part: Part, spec: Spec) -> Result<Identity, Error> {
+        if let Some(record) = self.record(part) {
+            let state = record.process.state();
+            if state != State::Gone && record.spec == spec {
+                if state == State::Frozen {
+                    say(format_args!("thawing {part}"));
+                    record.process.signal(signal::SIGCONT)?;
+                }
+                return Ok(record.process);
+            }
+            if state != State::Gone {
+                say(format_args!("replacing {part}, which has changed"));
+                process::end(&[record.process], GRACE)?;
+            }
+        }
+        self.launch(part, spec)
+    }
+
+    /// Ends a part: SIGTERM, and SIGKILL after ten seconds.
+    pub fn stop(&self, part: Part) -> Result<(), Error> {
+        Ok(process::end(&[self.started(part)?.process], GRACE)?)
+    }
+
+    /// Starts a part again with the command line it last had, and waits until it is ready.
+    /// To be called inside the namespace; a part that runs stays as it is.
+    pub async fn start(&self, part: Part) -> Result<(), Error> {
+        let record = self.started(part)?;
+        let process = self.ensure(part, record.spec)?;
+        Ok(Prober::new(&self.layout).await?.wait(part, process, LIMIT).await?)
+    }
+
+    /// Stops a part's process in its tracks, with its connections open (SIGSTOP).
+    pub fn freeze(&self, part: Part) -> Result<(), Error> {
+        Ok(self.started(part)?.process.signal(signal::SIGSTOP)?)
+    }
+
+    /// Lets a frozen part go on (SIGCONT).
+    pub fn thaw(&self, part: Part) -> Result<(), Error> {
+        Ok(self.started(part)?.process.signal(signal::SIGCONT)?)
+    }
+
+    fn started(&self, part: Part) -> Result<Record, Error> {
+        self.record(part).ok_or(Error::NeverStarted { part })
+    }
+
+    /// Ends every process in the lab's namespace and removes it. Logs stay, state goes.
+    pub fn down(&self) -> Result<(), Error> {
+        let namespace = self.namespace();
+        // What watches over others goes first, so that nothing is started anew behind our back.
+        let first = self.record(Part::NodeAgent).map(|record| record.process);
+        process::end(first.as_slice(), GRACE)?;
+        // A process that is just being made may have been missed by the first look.
+        loop {
+            let left = namespace.processes();
+            if left.is_empty() {
+                break;
+            }
+            process::end(&left, GRACE)?;
+        }
+        namespace.remove()?;
+        let keep = ["logs", "audit.log"];
+        let run = self.layout.run();
+        let Ok(entries) = fs::read_dir(&run) else { return Ok(()) };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if keep.iter().any(|name| entry.file_name() == *name) {
+                continue;
+            }
+            let gone = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            gone.map_err(on_file(path))?;
+        }
+        Ok(())
+    }
+
+    /// Runs kubectl as administrator; its output when it succeeds. To be called inside the namespace.
+    pub fn kubectl(&self, args: &[&str]) -> Result<String, Error> {
+        self.tool("kubectl", args)
+    }
+
+    /// Runs one of the lab's tools in the environment of its shell.
+    pub fn tool(&self, name: &str, args: &[&str]) -> Result<String, Error> {
+        let program = self.layout.bin().join(name);
+        let mut command = Command::new(&program);
+        shell::environment(&self.layout, &mut command);
+        let out = command.args(args).output().map_err(|source| Error::Run { program, source })?;
+        if out.status.success() {
+            return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
+        }
+        let output = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).trim().to_owned();
+        Err(Error::Kubectl { what: format!("{name} {}", args.join(" ")), output })
+    }
+}

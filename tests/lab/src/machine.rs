@@ -1,0 +1,206 @@
+//! What the machine must have before anything can be built or started.
+
+use std::{
+    collections::BTreeSet,
+    fmt, io,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use crate::{
+    parts::{self, Recipe, go, python},
+    paths::Layout,
+    say,
+};
+
+/// A thing the machine lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Need {
+    /// `ip`: makes the network namespace.
+    Iproute2,
+    /// `nft`: kube-proxy's tool.
+    Nftables,
+    /// `setsid`: processes that outlive the terminal.
+    UtilLinux,
+    /// Python with venv: Traefik, and Go where the machine has none.
+    Venv,
+}
+
+impl Need {
+    /// Debian's package of it.
+    fn package(self) -> &'static str {
+        match self {
+            Self::Iproute2 => "iproute2",
+            Self::Nftables => "nftables",
+            Self::UtilLinux => "util-linux",
+            Self::Venv => "python3-venv",
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.package())
+    }
+}
+
+/// Why the machine can't run the lab as it is.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Network namespaces and pods in mount namespaces want root.
+    #[error("the lab needs root on this machine, for network and mount namespaces; {then}")]
+    NotRoot {
+        /// What to do, in commands.
+        then: String,
+    },
+    /// Packages are missing, and installing them isn't ours to do.
+    #[error("this machine lacks {}; install it, as root, with:\n  {command}", list(missing))]
+    Lacks {
+        /// What is missing.
+        missing: BTreeSet<Need>,
+        /// The commands that install it.
+        command: String,
+    },
+    /// A package manager failed.
+    #[error("`{command}` failed:\n{output}")]
+    Install {
+        /// The command line.
+        command: String,
+        /// What it printed.
+        output: String,
+    },
+    /// A package manager could not be run.
+    #[error("cannot run apt-get")]
+    Run(#[source] io::Error),
+}
+
+fn list(needs: &BTreeSet<Need>) -> String {
+    needs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn commands(needs: &BTreeSet<Need>) -> String {
+    format!("apt-get update && apt-get install -y {}", list(needs).replace(',', ""))
+}
+
+/// Who asks, on what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Host {
+    RootOnDebian,
+    RootElsewhere,
+    NotRoot,
+}
+
+/// What to do about what is missing.
+#[derive(Debug, PartialEq, Eq)]
+enum Plan {
+    Nothing,
+    Install,
+    Tell,
+}
+
+fn plan(host: Host, missing: &BTreeSet<Need>) -> Plan {
+    match host {
+        Host::NotRoot => Plan::Tell,
+        _ if missing.is_empty() => Plan::Nothing,
+        Host::RootOnDebian => Plan::Install,
+        Host::RootElsewhere => Plan::Tell,
+    }
+}
+
+/// Makes sure that the machine has what `up` needs; installs it where that is allowed, else says all of it at once.
+pub fn ensure(layout: &Layout) -> Result<(), Error> {
+    let host = match (nix::unistd::geteuid().is_root(), Path::new("/etc/debian_version").exists()) {
+        (true, true) => Host::RootOnDebian,
+        (true, false) => Host::RootElsewhere,
+        (false, _) => Host::NotRoot,
+    };
+    let missing = missing(layout);
+    match plan(host, &missing) {
+        Plan::Nothing => Ok(()),
+        Plan::Install => install(&missing),
+        Plan::Tell if host == Host::NotRoot => {
+            let first =
+                if missing.is_empty() { String::new() } else { format!("{}\n  ", commands(&missing)) };
+            Err(Error::NotRoot { then: format!("as root run:\n  {first}cargo lab up") })
+        }
+        Plan::Tell => Err(Error::Lacks { command: commands(&missing), missing }),
+    }
+}
+
+/// What is not there. Python only counts where something is to be installed with it.
+fn missing(layout: &Layout) -> BTreeSet<Need> {
+    let mut missing = BTreeSet::new();
+    for (need, program, args) in [
+        (Need::Iproute2, "ip", ["-Version"]),
+        (Need::Nftables, "nft", ["--version"]),
+        (Need::UtilLinux, "setsid", ["--version"]),
+    ] {
+        if !runs(program, &args) {
+            missing.insert(need);
+        }
+    }
+    let todo = parts::missing(layout);
+    let wheels = todo.iter().any(|item| matches!(item.recipe, Recipe::Traefik));
+    let builds = todo.iter().any(|item| matches!(item.recipe, Recipe::GoBuild(_) | Recipe::GatewayApi));
+    if (wheels || builds && go::on_path().is_none()) && python::find().is_none() {
+        missing.insert(Need::Venv);
+    }
+    missing
+}
+
+fn runs(program: &str, args: &[&str]) -> bool {
+    let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn install(missing: &BTreeSet<Need>) -> Result<(), Error> {
+    say(format_args!("installing {}", list(missing)));
+    apt(&["update"])?;
+    let mut args = vec!["install", "-y", "--no-install-recommends"];
+    args.extend(missing.iter().map(|need| need.package()));
+    apt(&args)
+}
+
+fn apt(args: &[&str]) -> Result<(), Error> {
+    let out = Command::new("apt-get")
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(Error::Run)?;
+    if out.status.success() {
+        return Ok(());
+    }
+    let output = [out.stdout, out.stderr].concat();
+    let output = String::from_utf8_lossy(&output).trim().to_owned();
+    Err(Error::Install { command: format!("apt-get {}", args.join(" ")), output })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_installed_by_root_on_debian_only() {
+        let some = BTreeSet::from([Need::Nftables]);
+        assert_eq!(plan(Host::RootOnDebian, &some), Plan::Install);
+        assert_eq!(plan(Host::RootElsewhere, &some), Plan::Tell);
+        assert_eq!(plan(Host::NotRoot, &some), Plan::Tell);
+        assert_eq!(plan(Host::RootElsewhere, &BTreeSet::new()), Plan::Nothing);
+    }
+
+    #[test]
+    fn the_message_names_all_that_is_missing_in_one_command() {
+        let missing = BTreeSet::from([Need::Venv, Need::Iproute2]);
+        let error = Error::Lacks { command: commands(&missing), missing };
+        let text = error.to_string();
+        assert!(text.contains("lacks iproute2, python3-venv"), "{text}");
+        assert!(text.ends_with("apt-get update && apt-get install -y iproute2 python3-venv"), "{text}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_does_not_run() {
+        assert!(runs("sh", &["-c", "exit 0"]));
+        assert!(!runs("no-such-program-of-the-lab", &[]));
+    }
+}

@@ -1,0 +1,140 @@
+//! Where the lab keeps what it builds and what it runs.
+
+use std::{env, fmt, path::PathBuf, str::FromStr};
+
+use crate::components::Part;
+
+/// The name of one lab: 1..=32 of `a-z`, `0-9` and `-`. Labs of different names run side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LabName(String);
+
+/// What is wrong with a lab's name.
+#[derive(Debug, thiserror::Error)]
+#[error("a lab's name is 1 to 32 of a-z, 0-9 and '-'")]
+pub struct BadName;
+
+impl FromStr for LabName {
+    type Err = BadName;
+
+    fn from_str(s: &str) -> Result<Self, BadName> {
+        let fits = (1..=32).contains(&s.len());
+        let plain = s.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        if fits && plain { Ok(Self(s.to_owned())) } else { Err(BadName) }
+    }
+}
+
+impl fmt::Display for LabName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The folders and files of one lab.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    name: LabName,
+    cache: PathBuf,
+}
+
+/// Neither `XDG_CACHE_HOME` nor `HOME` says where to keep the lab.
+#[derive(Debug, thiserror::Error)]
+#[error("neither XDG_CACHE_HOME nor HOME is set: there is no place to keep the lab in")]
+pub struct NoHome;
+
+impl Layout {
+    /// The lab `name` below `$XDG_CACHE_HOME/steelyard-lab`, or `~/.cache/steelyard-lab`.
+    pub fn of(name: LabName) -> Result<Self, NoHome> {
+        let set = |key| env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
+        let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).ok_or(NoHome)?;
+        Ok(Self { name, cache: cache.join("steelyard-lab") })
+    }
+
+    /// The lab's name.
+    pub fn name(&self) -> &LabName {
+        &self.name
+    }
+
+    /// The name of the lab's network namespace.
+    pub fn namespace(&self) -> String {
+        format!("steelyard-lab-{}", self.name)
+    }
+
+    /// Programs that were built or installed, one folder per content key; shared by all labs.
+    pub fn parts(&self) -> PathBuf {
+        self.cache.join("parts")
+    }
+
+    /// All state of this lab.
+    pub fn run(&self) -> PathBuf {
+        self.cache.join("run").join(self.name.to_string())
+    }
+
+    /// The lock that one `up` or `down` of this lab holds; beside the run folder, which `up` empties.
+    pub fn lock(&self) -> PathBuf {
+        self.cache.join("run").join(format!("{}.lock", self.name))
+    }
+
+    /// Programs that come first on the PATH inside the lab.
+    pub fn bin(&self) -> PathBuf {
+        self.run().join("bin")
+    }
+
+    /// Certificates and keys.
+    pub fn certs(&self) -> PathBuf {
+        self.run().join("certs")
+    }
+
+    /// The kubeconfig file of one of the lab's users: `admin`, or a part's name.
+    pub fn kubeconfig(&self, user: &str) -> PathBuf {
+        self.run().join(format!("{user}.kubeconfig"))
+    }
+
+    /// The folder of all logs.
+    pub fn logs(&self) -> PathBuf {
+        self.run().join("logs")
+    }
+
+    /// The log of a part: its standard output and error.
+    pub fn log(&self, part: Part) -> PathBuf {
+        self.logs().join(format!("{part}.log"))
+    }
+
+    /// The audit log of the API server: every request, without bodies.
+    pub fn audit_log(&self) -> PathBuf {
+        self.run().join("audit.log")
+    }
+
+    /// What was started for a part: its command line, and its process.
+    pub fn record(&self, part: Part) -> PathBuf {
+        self.run().join("processes").join(format!("{part}.json"))
+    }
+
+    /// The control socket of the node agent.
+    pub fn agent_socket(&self) -> PathBuf {
+        self.run().join("agent.sock")
+    }
+}
+
+/// The root of this repository, as it was when the lab was compiled.
+pub fn repository() -> PathBuf {
+    let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    package.parent().and_then(std::path::Path::parent).map_or(package.clone(), PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_would_leave_its_folder_is_refused() {
+        for bad in ["", "..", "a/b", "A", "a b", &"a".repeat(33)] {
+            assert!(bad.parse::<LabName>().is_err(), "{bad:?}");
+        }
+        assert_eq!("ci-2".parse::<LabName>().map(|n| n.to_string()).ok().as_deref(), Some("ci-2"));
+    }
+
+    #[test]
+    fn the_repository_holds_the_bill_of_materials() {
+        assert!(repository().join("tests/lab/parts/go.mod").is_file());
+    }
+}

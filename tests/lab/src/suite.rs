@@ -1,0 +1,128 @@
+//! `cargo lab test`: first everything that needs no lab, then the tests that run on one.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    errors::Error as LabError,
+    own,
+    paths::Layout,
+    say, shell,
+    up::{self, Without},
+};
+
+/// How many tests run on the lab at once. Each has a Kubernetes namespace of its own.
+const SIDE_BY_SIDE: usize = 4;
+/// Tests whose name contains this disturb the whole lab (they stop parts of it), and run after all others.
+const ALONE: &str = "alone";
+
+/// Why the tests could not be run, or didn't pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A program could not be run.
+    #[error("cannot run {}", program.display())]
+    Run {
+        /// Which.
+        program: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Nothing to run.
+    #[error("no test on the lab has a name that contains {filter:?}")]
+    NoMatch {
+        /// What was asked for.
+        filter: String,
+    },
+    /// At least one test failed.
+    #[error("failed: {}; the lab is still up (cargo lab shell), its logs are in {}", what.join(", "), logs.display())]
+    Failed {
+        /// Which of the runs.
+        what: Vec<&'static str>,
+        /// Where to look.
+        logs: PathBuf,
+    },
+}
+
+/// Runs the tests; with a filter only those on the lab whose name contains it. No thread may run yet.
+pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
+    let mut failed = Vec::new();
+    if filter.is_none() {
+        say("tests that need no lab: cargo test --workspace");
+        if !passes(&mut own::cargo("test", &["--workspace"]))? {
+            failed.push("cargo test --workspace");
+        }
+    }
+    let args = ["-p", "lab", "--features", "on-lab", "--test", "on_lab", "--no-run"];
+    let built = own::executables("test", &args)?;
+    let absent =
+        || own::Error::Absent { args: format!("test {}", args.join(" ")), name: "on_lab".to_owned() };
+    let (_, program) = built.into_iter().find(|(target, _)| target == "on_lab").ok_or_else(absent)?;
+    up::up(layout, &Without::default())?;
+
+    let (together, alone) = split(&names(&program)?, filter);
+    if let (Some(filter), true, true) = (filter, together.is_empty(), alone.is_empty()) {
+        return Err(Error::NoMatch { filter: filter.to_owned() }.into());
+    }
+    for (label, tests, threads) in
+        [("tests on the lab", together, SIDE_BY_SIDE), ("tests alone on the lab", alone, 1)]
+    {
+        if tests.is_empty() {
+            continue;
+        }
+        say(format_args!("{label}: {}, {threads} at once", tests.len()));
+        let mut command = Command::new(&program);
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(tests).arg("--exact");
+        command.arg(format!("--test-threads={threads}"));
+        shell::environment(layout, &mut command);
+        if !passes(&mut command)? {
+            failed.push(label);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(Error::Failed { what: failed, logs: layout.logs() }.into()) }
+}
+
+fn passes(command: &mut Command) -> Result<bool, Error> {
+    let status =
+        command.status().map_err(|source| Error::Run { program: command.get_program().into(), source })?;
+    Ok(status.success())
+}
+
+/// The names of all tests in a test program.
+fn names(program: &Path) -> Result<Vec<String>, Error> {
+    let out = Command::new(program).args(["--list", "--format=terse"]).output();
+    let out = out.map_err(|source| Error::Run { program: program.to_owned(), source })?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    Ok(text.lines().filter_map(|line| line.strip_suffix(": test")).map(str::to_owned).collect())
+}
+
+/// Tests that run side by side, and those that run alone.
+fn split(names: &[String], filter: Option<&str>) -> (Vec<String>, Vec<String>) {
+    let chosen = names.iter().filter(|name| filter.is_none_or(|part| name.contains(part)));
+    let (alone, together) = chosen.cloned().partition(|name| name.contains(ALONE));
+    (together, alone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_that_disturbs_the_lab_is_never_beside_another() {
+        let names = ["canary::kept", "faults::alone_prometheus_stops", "canary::alone_b"].map(String::from);
+        let (together, alone) = split(&names, None);
+        assert_eq!(together, ["canary::kept"]);
+        assert_eq!(alone, ["faults::alone_prometheus_stops", "canary::alone_b"]);
+        let (together, alone) = split(&names, Some("canary"));
+        assert_eq!((together.len(), alone), (1, vec!["canary::alone_b".to_owned()]));
+    }
+
+    #[test]
+    fn the_names_in_a_test_program_are_found() {
+        let here = std::env::current_exe().expect("this program");
+        let own = "suite::tests::the_names_in_a_test_program_are_found".to_owned();
+        assert!(names(&here).expect("listed").contains(&own));
+    }
+}
