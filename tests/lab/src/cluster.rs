@@ -20,6 +20,9 @@ pub const LIMIT: Duration = Duration::from_secs(90);
 /// How long a part may take to end by itself.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// The same when the whole lab ends: the API server would wait for clients that end with it.
+const LAST_GRACE: Duration = Duration::from_secs(2);
+
 /// What was started for a part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
@@ -118,14 +121,14 @@ impl Cluster {
         let namespace = self.namespace();
         // What watches over others goes first, so that nothing is started anew behind our back.
         let first = self.record(Part::NodeAgent).map(|record| record.process);
-        process::end(first.as_slice(), GRACE)?;
+        process::end(first.as_slice(), LAST_GRACE)?;
         // A process that is just being made may have been missed by the first look.
         loop {
             let left = namespace.processes();
             if left.is_empty() {
                 break;
             }
-            process::end(&left, GRACE)?;
+            process::end(&left, LAST_GRACE)?;
         }
         namespace.remove()?;
         let keep = ["logs", "audit.log"];

@@ -173,6 +173,7 @@ fn api_server(layout: &Layout) -> Vec<String> {
         flag("tls-private-key-file", cert("server.key")),
         flag("client-ca-file", cert("ca.crt")),
         flag("authorization-mode", "Node,RBAC"),
+        flag("enable-admission-plugins", "NodeRestriction"),
         flag("service-account-issuer", "https://kubernetes.default.svc"),
         flag("service-account-key-file", cert("service-accounts.pub")),
         flag("service-account-signing-key-file", cert("service-accounts.key")),

@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::{certs, components::Part, machine, net, own, parts, paths, process, ready, steelyard, suite};
+use crate::{
+    agent::control::ControlError, certs, components::Part, machine, net, own, parts, paths, process, ready,
+    steelyard, suite,
+};
 
 /// Why a command of the lab failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,8 @@ pub enum Error {
     Steelyard(#[from] steelyard::Error),
     #[error(transparent)]
     Suite(#[from] suite::Error),
+    #[error(transparent)]
+    Control(#[from] ControlError),
     #[error("cannot use {}", path.display())]
     File { path: PathBuf, source: io::Error },
     #[error("cannot start an asynchronous runtime")]

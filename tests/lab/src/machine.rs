@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeSet,
+    env,
+    ffi::{OsStr, OsString},
     fmt, io,
     path::Path,
     process::{Command, Stdio},
@@ -12,6 +14,19 @@ use crate::{
     paths::Layout,
     say,
 };
+
+/// A command of the system: looked for on the PATH, and where Debian keeps the tools of administrators.
+pub fn tool(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", search_path(env::var_os("PATH").as_deref()));
+    command
+}
+
+fn search_path(inherited: Option<&OsStr>) -> OsString {
+    let mut path = inherited.unwrap_or_default().to_owned();
+    path.push(if path.is_empty() { "/usr/sbin:/sbin:/usr/bin:/bin" } else { ":/usr/sbin:/sbin" });
+    path
+}
 
 /// A thing the machine lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,7 +132,15 @@ pub fn ensure(layout: &Layout) -> Result<(), Error> {
     let missing = missing(layout);
     match plan(host, &missing) {
         Plan::Nothing => Ok(()),
-        Plan::Install => install(&missing),
+        Plan::Install => {
+            install(&missing)?;
+            let missing = self::missing(layout);
+            if missing.is_empty() {
+                Ok(())
+            } else {
+                Err(Error::Lacks { command: commands(&missing), missing })
+            }
+        }
         Plan::Tell if host == Host::NotRoot => {
             let first =
                 if missing.is_empty() { String::new() } else { format!("{}\n  ", commands(&missing)) };
@@ -149,7 +172,7 @@ fn missing(layout: &Layout) -> BTreeSet<Need> {
 }
 
 fn runs(program: &str, args: &[&str]) -> bool {
-    let status = Command::new(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    let status = tool(program).args(args).stdout(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }
 
@@ -162,7 +185,7 @@ fn install(missing: &BTreeSet<Need>) -> Result<(), Error> {
 }
 
 fn apt(args: &[&str]) -> Result<(), Error> {
-    let out = Command::new("apt-get")
+    let out = tool("apt-get")
         .args(args)
         .env("DEBIAN_FRONTEND", "noninteractive")
         .stdin(Stdio::null())
@@ -196,6 +219,12 @@ mod tests {
         let text = error.to_string();
         assert!(text.contains("lacks iproute2, python3-venv"), "{text}");
         assert!(text.ends_with("apt-get update && apt-get install -y iproute2 python3-venv"), "{text}");
+    }
+
+    #[test]
+    fn tools_of_administrators_are_found_on_a_users_path() {
+        assert_eq!(search_path(Some(OsStr::new("/bin"))), "/bin:/usr/sbin:/sbin");
+        assert_eq!(search_path(None), "/usr/sbin:/sbin:/usr/bin:/bin");
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
 use lab::{
+    agent::control::{Fault, Request, send},
     cluster::Cluster,
     components::Part,
     errors::Error,
@@ -57,6 +58,27 @@ enum Do {
     Freeze { part: Part },
     /// Let a frozen part go on (SIGCONT)
     Thaw { part: Part },
+    /// Do something bad to a pod, or undo it
+    Pod {
+        fault: PodFault,
+        #[arg(value_name = "NAMESPACE/NAME")]
+        pod: String,
+    },
+}
+
+/// What can be done to a pod.
+#[derive(Clone, Copy, ValueEnum)]
+enum PodFault {
+    /// Kill its processes; the restart policy applies
+    Kill,
+    /// Stop its processes in their tracks, connections open
+    Freeze,
+    /// Let them go on
+    Thaw,
+    /// Report it as not ready, whatever its probes say
+    Unready,
+    /// Let its probes count again
+    Ready,
 }
 
 fn main() -> ExitCode {
@@ -96,6 +118,17 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         }
         Do::Freeze { part } => cluster.freeze(part)?,
         Do::Thaw { part } => cluster.thaw(part)?,
+        Do::Pod { fault, pod } => {
+            let fault = match fault {
+                PodFault::Kill => Fault::Kill,
+                PodFault::Freeze => Fault::Freeze,
+                PodFault::Thaw => Fault::Thaw,
+                PodFault::Unready => Fault::Unready,
+                PodFault::Ready => Fault::Ready,
+            };
+            let request = Request::Pod { fault, pod };
+            in_runtime(async { Ok(send(&layout.agent_socket(), &request).await?) })?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

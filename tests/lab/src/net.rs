@@ -5,12 +5,12 @@ use std::{
     io::{self, Write},
     os::unix::fs::MetadataExt,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Stdio,
 };
 
 use nix::sched::{CloneFlags, setns};
 
-use crate::process::Identity;
+use crate::{machine::tool, process::Identity};
 
 /// The node's address: API server, Gateway, Prometheus and the node agent listen here.
 pub const NODE: &str = "192.0.2.10";
@@ -138,7 +138,7 @@ fn ancestors() -> Vec<i32> {
 }
 
 fn run(args: &[&str], input: &str) -> Result<(), Error> {
-    let mut child = Command::new("ip")
+    let mut child = tool("ip")
         .args(args)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
