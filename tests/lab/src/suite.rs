@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     errors::Error as LabError,
-    own,
+    machine, own,
     paths::Layout,
     say, shell,
     up::{self, Without},
@@ -48,6 +48,8 @@ pub enum Error {
 
 /// Runs the tests; with a filter only those on the lab whose name contains it. No thread may run yet.
 pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
+    // Rather now than after the first ten minutes.
+    machine::ensure(layout)?;
     let mut failed = Vec::new();
     if filter.is_none() {
         say("tests that need no lab: cargo test --workspace");
