@@ -131,7 +131,7 @@ impl Cluster {
             process::end(&left, LAST_GRACE)?;
         }
         namespace.remove()?;
-        let keep = ["logs", "audit.log"];
+        let keep = ["logs", "audit.log", "failures"];
         let run = self.layout.run();
         let Ok(entries) = fs::read_dir(&run) else { return Ok(()) };
         for entry in entries.flatten() {

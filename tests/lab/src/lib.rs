@@ -20,6 +20,7 @@ pub mod shell;
 pub mod status;
 pub mod steelyard;
 pub mod suite;
+pub mod support;
 pub mod up;
 
 use std::{fmt, fs, future::Future, path::Path};

@@ -3,7 +3,7 @@
 //!
 //! The root is an empty tmpfs whose entries are links into the machine's own root. Only the directories on the way to
 //! a mount point are real ones; their other entries are links again, so a mount point need not exist on the machine,
-//! and nothing is made there. `/run` and `/var/run` begin empty, as they do in most images.
+//! and nothing is made there. `/run` and `/var/run`, where something is mounted below them, show nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};

@@ -1,0 +1,40 @@
+//! Evidence of a failed test.
+
+use std::path::{Path, PathBuf};
+
+use super::space::path;
+use super::{Failure, Space};
+
+/// Writes all objects of the namespace, its Events in order of time and the output of its containers to a folder in
+/// `LAB_DIR/failures` that is named after the test, replacing what an earlier run left there. Gives the folder.
+pub(super) async fn dump(space: &Space, test: &str) -> Result<PathBuf, Failure> {
+    let lab = path("LAB_DIR")?;
+    let dir = lab.join("failures").join(test);
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir)?;
+    let kinds = space.kubectl(&["api-resources", "--namespaced", "--verbs=list", "--output=name"]).await?;
+    let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+    let objects = space.kubectl(&["get", &kinds.join(","), "--output=yaml", "--ignore-not-found"]).await;
+    write(&dir.join("objects.yaml"), objects)?;
+    let events = space.kubectl(&["events"]).await;
+    write(&dir.join("events.txt"), events)?;
+    let pods = space.kubectl(&["get", "pods,deployments,replicasets", "--output=wide"]).await;
+    write(&dir.join("overview.txt"), pods)?;
+    for entry in std::fs::read_dir(lab.join("pods"))?.flatten() {
+        let name = entry.file_name();
+        if name.to_string_lossy().starts_with(&format!("{}_", space.name())) {
+            std::fs::copy(entry.path(), dir.join(name))?;
+        }
+    }
+    // The parts' own logs go on growing; where this test's stretch ends is told by the time.
+    std::fs::write(
+        dir.join("parts.txt"),
+        format!("{}\nlogs: {}\n", jiff::Timestamp::now(), lab.join("logs").display()),
+    )?;
+    Ok(dir)
+}
+
+/// The output, or why there is none: half the evidence is better than none.
+fn write(file: &Path, output: Result<String, super::SupportError>) -> std::io::Result<()> {
+    std::fs::write(file, output.unwrap_or_else(|error| format!("{error}\n")))
+}

@@ -1,0 +1,118 @@
+//! Manifests that many tests use.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// The demo app as a user would deploy it: Deployment, Service and `HTTPRoute` of the same name. Prints as YAML.
+#[derive(Debug, Clone)]
+pub struct Demo {
+    name: String,
+    tag: String,
+    replicas: i32,
+    env: BTreeMap<String, String>,
+}
+
+impl Demo {
+    /// Four pods of `demo:TAG` behind Service `name` and, for host `NAME.NAMESPACE.example`, behind the lab's Gateway.
+    pub fn new(name: &str, tag: &str) -> Self {
+        Self { name: name.to_owned(), tag: tag.to_owned(), replicas: 4, env: BTreeMap::new() }
+    }
+
+    /// Another version of it.
+    #[must_use]
+    pub fn tag(mut self, tag: &str) -> Self {
+        tag.clone_into(&mut self.tag);
+        self
+    }
+
+    /// This many pods.
+    #[must_use]
+    pub fn replicas(mut self, replicas: i32) -> Self {
+        self.replicas = replicas;
+        self
+    }
+
+    /// A variable of the app's environment, such as `ERROR_RATE`.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// The host name that the Gateway knows it by.
+    pub fn host(&self, namespace: &str) -> String {
+        format!("{}.{namespace}.example", self.name)
+    }
+
+    /// All three objects; the `HTTPRoute` needs to know the namespace for its host name.
+    pub fn manifest(&self, namespace: &str) -> String {
+        let (name, host) = (&self.name, self.host(namespace));
+        format!(
+            r#"{self}---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec:
+  selector: {{app: {name}}}
+  ports: [{{name: http, port: 80, targetPort: 8080}}]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {{name: {name}}}
+spec:
+  hostnames: ["{host}"]
+  parentRefs: [{{name: lab, namespace: lab-system}}]
+  rules:
+  - backendRefs: [{{name: {name}, port: 80}}]
+"#
+        )
+    }
+}
+
+impl fmt::Display for Demo {
+    /// The Deployment alone, as it is applied again for a new version.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, tag, replicas, env } = self;
+        let env: Vec<String> =
+            env.iter().map(|(name, value)| format!("{{name: {name}, value: {value:?}}}")).collect();
+        write!(
+            f,
+            r#"apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: {name}, labels: {{app: {name}}}}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec:
+      terminationGracePeriodSeconds: 10
+      containers:
+      - name: app
+        image: "demo:{tag}"
+        env: [{env}]
+        ports: [{{name: http, containerPort: 8080}}]
+        readinessProbe: {{httpGet: {{path: /healthz, port: http}}, periodSeconds: 1}}
+"#,
+            env = env.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifests_are_yaml_and_say_what_was_asked() {
+        let demo = Demo::new("web", "v1").replicas(2).env("ERROR_RATE", "0.5").tag("v2");
+        let all: Vec<serde_json::Value> = serde_saphyr::from_multiple(&demo.manifest("shop")).unwrap();
+        let kinds: Vec<&str> = all.iter().map(|object| object["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["Deployment", "Service", "HTTPRoute"]);
+        let container = &all[0]["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["image"], "demo:v2");
+        assert_eq!(container["env"], serde_json::json!([{"name": "ERROR_RATE", "value": "0.5"}]));
+        assert_eq!(all[0]["spec"]["replicas"], 2);
+        assert_eq!(all[2]["spec"]["hostnames"][0], "web.shop.example");
+    }
+}

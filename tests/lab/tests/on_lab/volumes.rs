@@ -1,0 +1,152 @@
+//! What a pod finds in its file system and its environment.
+
+use std::path::PathBuf;
+
+use k8s_openapi::api::core::v1::Pod;
+use lab::support::{Failure, Space};
+
+use crate::SOON;
+
+/// Waits until a pod has ended, and gives its output.
+async fn output(space: &Space, pod: &str) -> Result<String, Failure> {
+    let ended = |pod: &Pod| {
+        let phase = pod.status.as_ref()?.phase.clone()?;
+        matches!(phase.as_str(), "Succeeded" | "Failed").then_some(phase)
+    };
+    let phase = space.until(pod, "the pod's end", SOON, ended).await?;
+    let log = std::fs::read_to_string(space.log(pod, "app")?)?;
+    if phase == "Failed" { Err(format!("pod {pod} failed: {log}").into()) } else { Ok(log) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pod_can_call_the_api_with_its_own_token_and_no_more_than_its_role_allows() -> Result<(), Failure> {
+    Space::run("token", async |space| {
+        let kubectl = which("kubectl")?;
+        let manifest = format!(
+            r#"
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: reader}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {{name: reader}}
+rules: [{{apiGroups: [""], resources: [pods], verbs: [list]}}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {{name: reader}}
+roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: reader}}
+subjects: [{{kind: ServiceAccount, name: reader, namespace: {namespace}}}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: caller}}
+spec:
+  serviceAccountName: reader
+  restartPolicy: Never
+  containers:
+  - name: app
+    image: demo:v1
+    command: [sh, -c]
+    args:
+    - |
+      {kubectl} auth whoami -o 'jsonpath={{.status.userInfo.username}}' && echo
+      {kubectl} get pods -o name && ! {kubectl} get services
+"#,
+            namespace = space.name(),
+            kubectl = kubectl.display()
+        );
+        space.apply(&manifest).await?;
+        let log = output(space, "caller").await?;
+        assert!(log.contains(&format!("system:serviceaccount:{}:reader\n", space.name())), "{log}");
+        assert!(log.contains("pod/caller\n"), "{log}");
+        assert!(log.contains("services is forbidden"), "{log}");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volumes_and_variables_are_what_the_pod_asked_for() -> Result<(), Failure> {
+    Space::run("volumes", async |space| {
+        space.apply(VOLUMES).await?;
+        let log = output(space, "looker").await?;
+        for line in [
+            "file fast",
+            "one fast",
+            "secret s3cret",
+            "labels color=\"red\"",
+            "init was here",
+            "env looker fast s3cret",
+            "read-only",
+        ] {
+            assert!(log.lines().any(|found| found == line), "{line:?} in {log}");
+        }
+        // Nothing of it is left on the machine itself.
+        assert!(!PathBuf::from("/etc/lab-test-conf").exists());
+        assert!(!PathBuf::from("/lab-test-scratch").exists());
+        Ok(())
+    })
+    .await
+}
+
+const VOLUMES: &str = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: conf}
+data: {mode: fast}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: keys}
+stringData: {token: s3cret}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: looker, labels: {color: red}}
+spec:
+  restartPolicy: Never
+  volumes:
+  - {name: conf, configMap: {name: conf}}
+  - name: all
+    projected:
+      sources:
+      - secret: {name: keys, items: [{key: token, path: deep/token}]}
+      - downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+  - {name: scratch, emptyDir: {}}
+  initContainers:
+  - name: first
+    image: demo:v1
+    command: [sh, -c, "echo init was here > /lab-test-scratch/file"]
+    volumeMounts: [{name: scratch, mountPath: /lab-test-scratch}]
+  containers:
+  - name: app
+    image: demo:v1
+    command: [sh, -c]
+    args:
+    - |
+      echo file $(cat /etc/lab-test-conf/mode)
+      echo one $(cat /etc/lab-test-mode)
+      echo secret $(cat /lab-test-all/deep/token)
+      echo labels $(cat /lab-test-all/labels)
+      cat /lab-test-scratch/file
+      echo env $WHO $MODE $TOKEN
+      touch /etc/lab-test-conf/new || echo read-only
+    env:
+    - {name: WHO, valueFrom: {fieldRef: {fieldPath: metadata.name}}}
+    - {name: MODE, valueFrom: {configMapKeyRef: {name: conf, key: mode}}}
+    - {name: TOKEN, valueFrom: {secretKeyRef: {name: keys, key: token}}}
+    volumeMounts:
+    - {name: conf, mountPath: /etc/lab-test-conf, readOnly: true}
+    - {name: conf, mountPath: /etc/lab-test-mode, subPath: mode}
+    - {name: all, mountPath: /lab-test-all}
+    - {name: scratch, mountPath: /lab-test-scratch}
+"#;
+
+/// Where a program of the lab's is found.
+fn which(name: &str) -> Result<PathBuf, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
+    found.ok_or_else(|| format!("{name} is not on the PATH").into())
+}
