@@ -46,7 +46,7 @@ impl Cluster {
 
     /// The lab's network namespace.
     pub fn namespace(&self) -> Namespace {
-        Namespace::named(self.layout.namespace())
+        Namespace::of(&self.layout)
     }
 
     /// What was last started for a part.

@@ -62,12 +62,6 @@ impl fmt::Display for Need {
 /// Why the machine can't run the lab as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Network namespaces and pods in mount namespaces want root.
-    #[error("the lab needs root on this machine, for network and mount namespaces; {then}")]
-    NotRoot {
-        /// What to do, in commands.
-        then: String,
-    },
     /// Packages are missing, and installing them isn't ours to do.
     #[error("this machine lacks {}; install it, as root, with:\n  {command}", list(missing))]
     Lacks {
@@ -97,12 +91,13 @@ fn commands(needs: &BTreeSet<Need>) -> String {
     format!("apt-get update && apt-get install -y {}", list(needs).replace(',', ""))
 }
 
-/// Who asks, on what.
+/// What is allowed here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
-    RootOnDebian,
-    RootElsewhere,
-    NotRoot,
+    /// Root on Debian or its kin: packages may be installed.
+    MayInstall,
+    /// Anybody else, anywhere else.
+    MayOnlyTell,
 }
 
 /// What to do about what is missing.
@@ -115,20 +110,16 @@ enum Plan {
 
 fn plan(host: Host, missing: &BTreeSet<Need>) -> Plan {
     match host {
-        Host::NotRoot => Plan::Tell,
         _ if missing.is_empty() => Plan::Nothing,
-        Host::RootOnDebian => Plan::Install,
-        Host::RootElsewhere => Plan::Tell,
+        Host::MayInstall => Plan::Install,
+        Host::MayOnlyTell => Plan::Tell,
     }
 }
 
 /// Makes sure that the machine has what `up` needs; installs it where that is allowed, else says all of it at once.
 pub fn ensure(layout: &Layout) -> Result<(), Error> {
-    let host = match (nix::unistd::geteuid().is_root(), Path::new("/etc/debian_version").exists()) {
-        (true, true) => Host::RootOnDebian,
-        (true, false) => Host::RootElsewhere,
-        (false, _) => Host::NotRoot,
-    };
+    let debian = Path::new("/etc/debian_version").exists();
+    let host = if debian && nix::unistd::geteuid().is_root() { Host::MayInstall } else { Host::MayOnlyTell };
     let missing = missing(layout);
     match plan(host, &missing) {
         Plan::Nothing => Ok(()),
@@ -140,11 +131,6 @@ pub fn ensure(layout: &Layout) -> Result<(), Error> {
             } else {
                 Err(Error::Lacks { command: commands(&missing), missing })
             }
-        }
-        Plan::Tell if host == Host::NotRoot => {
-            let first =
-                if missing.is_empty() { String::new() } else { format!("{}\n  ", commands(&missing)) };
-            Err(Error::NotRoot { then: format!("as root run:\n  {first}cargo lab up") })
         }
         Plan::Tell => Err(Error::Lacks { command: commands(&missing), missing }),
     }
@@ -206,10 +192,11 @@ mod tests {
     #[test]
     fn packages_are_installed_by_root_on_debian_only() {
         let some = BTreeSet::from([Need::Nftables]);
-        assert_eq!(plan(Host::RootOnDebian, &some), Plan::Install);
-        assert_eq!(plan(Host::RootElsewhere, &some), Plan::Tell);
-        assert_eq!(plan(Host::NotRoot, &some), Plan::Tell);
-        assert_eq!(plan(Host::RootElsewhere, &BTreeSet::new()), Plan::Nothing);
+        assert_eq!(plan(Host::MayInstall, &some), Plan::Install);
+        assert_eq!(plan(Host::MayOnlyTell, &some), Plan::Tell);
+        for host in [Host::MayInstall, Host::MayOnlyTell] {
+            assert_eq!(plan(host, &BTreeSet::new()), Plan::Nothing);
+        }
     }
 
     #[test]

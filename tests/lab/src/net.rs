@@ -1,16 +1,26 @@
 //! The network namespace of a lab: every address of the cluster is local to it, and nothing leads out of it.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Write},
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
+    thread,
+    time::{Duration, Instant},
 };
 
-use nix::sched::{CloneFlags, setns};
+use nix::{
+    sched::{CloneFlags, setns},
+    unistd::geteuid,
+};
 
-use crate::{machine::tool, process::Identity};
+use crate::{
+    machine::tool,
+    paths::Layout,
+    process::{self, Identity, Spec, State},
+};
 
 /// The node's address: API server, Gateway, Prometheus and the node agent listen here.
 pub const NODE: &str = "192.0.2.10";
@@ -43,6 +53,18 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// The process that keeps the namespace could not be started or ended.
+    #[error(transparent)]
+    Process(#[from] process::Error),
+    /// The process that keeps the namespace could not be written down.
+    #[error("cannot write down which process keeps the lab's namespace")]
+    Keep(#[source] io::Error),
+    /// Without root, namespaces belong to a user namespace, and the machine makes none.
+    #[error("this machine lets only root make network namespaces: run the lab as root\n{said}")]
+    NoUserNamespace {
+        /// What `unshare` said.
+        said: String,
+    },
     /// The kernel does not let this process in.
     #[error("cannot enter network namespace {name}")]
     Enter {
@@ -53,18 +75,32 @@ pub enum Error {
     },
 }
 
-/// A network namespace, by name.
+/// The network namespace of one lab.
 #[derive(Clone, Debug)]
-pub struct Namespace(String);
+pub struct Namespace {
+    name: String,
+    keeper: Keeper,
+}
+
+/// What keeps a namespace while no program of the lab runs in it.
+#[derive(Clone, Debug)]
+enum Keeper {
+    /// The kernel, under a name in `/run/netns`: root's way.
+    Name,
+    /// A sleeping process, in a user namespace of its own: anybody's way. Its record is in this folder.
+    Process(PathBuf),
+}
 
 impl Namespace {
-    /// The namespace of this name, whether it exists or not.
-    pub fn named(name: String) -> Self {
-        Self(name)
-    }
-
-    fn file(&self) -> PathBuf {
-        PathBuf::from("/run/netns").join(&self.0)
+    /// The namespace of this lab, whether it exists or not.
+    pub fn of(layout: &Layout) -> Self {
+        let name = layout.namespace();
+        let sleeper = Self { name: name.clone(), keeper: Keeper::Process(layout.run()) };
+        // Inside of a lab of their own everybody is root.
+        if geteuid().is_root() && sleeper.keeper().is_none() {
+            return Self { name, keeper: Keeper::Name };
+        }
+        sleeper
     }
 
     /// Whether it exists.
@@ -72,34 +108,61 @@ impl Namespace {
         self.inode().is_some()
     }
 
+    /// The process that keeps the namespace.
+    fn keeper(&self) -> Option<Identity> {
+        let Keeper::Process(dir) = &self.keeper else { return None };
+        let record = fs::read(dir.join(KEEPER)).ok()?;
+        let process: Identity = serde_json::from_slice(&record).ok()?;
+        (process.state() != State::Gone).then_some(process)
+    }
+
+    /// The file that stands for the namespace, or for the user namespace it belongs to.
+    fn file(&self, kind: &str) -> Option<PathBuf> {
+        match &self.keeper {
+            Keeper::Name => (kind == "net").then(|| PathBuf::from("/run/netns").join(&self.name)),
+            Keeper::Process(_) => Some(PathBuf::from(format!("/proc/{}/ns/{kind}", self.keeper()?.pid))),
+        }
+    }
+
     /// A namespace's file that is no mount (left behind by a crash of `ip`) lies on another file system than the
     /// namespaces do.
     fn inode(&self) -> Option<(u64, u64)> {
-        let here = fs::metadata("/proc/self/ns/net").ok()?;
-        let there = fs::metadata(self.file()).ok()?;
-        (there.dev() == here.dev()).then_some((there.dev(), there.ino()))
+        let (here, there) = (own_inode()?, fs::metadata(self.file("net")?).ok()?);
+        (there.dev() == here.0).then_some((there.dev(), there.ino()))
     }
 
-    /// Makes the namespace with the lab's addresses.
+    /// Makes the namespace with the lab's addresses, and moves this process into it.
     pub fn create(&self) -> Result<(), Error> {
-        if self.file().exists() {
-            run(&["netns", "delete", &self.0], "")?;
+        self.remove()?;
+        match &self.keeper {
+            Keeper::Name => run(&["netns", "add", &self.name], "")?,
+            Keeper::Process(dir) => keep(dir)?,
         }
-        run(&["netns", "add", &self.0], "")?;
         // As local addresses of `lo` the whole range of pods answers without a device per pod.
         let batch = format!(
             "link set lo up\naddr add {NODE}/24 dev lo\naddr add 10.244.0.1/16 dev lo\nroute add {SERVICES} dev lo\n"
         );
-        run(&["-n", &self.0, "-batch", "-"], &batch).inspect_err(|_| {
+        self.enter().and_then(|()| run(&["-batch", "-"], &batch)).inspect_err(|_| {
             // The next try must not take a half-made namespace for a whole one.
-            let _ = run(&["netns", "delete", &self.0], "");
+            let _ = self.remove();
         })
     }
 
     /// Moves this process into the namespace. Threads that already run stay outside, so this comes before any.
     pub fn enter(&self) -> Result<(), Error> {
-        let file = fs::File::open(self.file()).map_err(|_| Error::Absent { name: self.0.clone() })?;
-        setns(file, CloneFlags::CLONE_NEWNET).map_err(|source| Error::Enter { name: self.0.clone(), source })
+        let absent = || Error::Absent { name: self.name.clone() };
+        let inode = self.inode().ok_or_else(absent)?;
+        if own_inode() == Some(inode) {
+            return Ok(());
+        }
+        // The user namespace first: it is what gives the right to enter the other.
+        for (kind, flag) in [("user", CloneFlags::CLONE_NEWUSER), ("net", CloneFlags::CLONE_NEWNET)] {
+            if let Some(file) = self.file(kind) {
+                let file = fs::File::open(file).map_err(|_| absent())?;
+                setns(file, flag).map_err(|source| Error::Enter { name: self.name.clone(), source })?;
+            }
+        }
+        Ok(())
     }
 
     /// Every process inside, but for this one and those it descends from (a shell in the lab may end the lab).
@@ -119,8 +182,48 @@ impl Namespace {
 
     /// Removes the namespace. Its processes must have ended before.
     pub fn remove(&self) -> Result<(), Error> {
-        if self.file().exists() { run(&["netns", "delete", &self.0], "") } else { Ok(()) }
+        match &self.keeper {
+            Keeper::Name if PathBuf::from("/run/netns").join(&self.name).exists() => {
+                run(&["netns", "delete", &self.name], "")
+            }
+            Keeper::Name => Ok(()),
+            Keeper::Process(_) => {
+                let keeper = self.keeper();
+                Ok(process::end(keeper.as_slice(), Duration::from_secs(1))?)
+            }
+        }
     }
+}
+
+/// The name of the file that says which process keeps a namespace.
+const KEEPER: &str = "namespace.json";
+
+/// Starts a process that keeps a namespace, and writes down which it is.
+fn keep(dir: &Path) -> Result<(), Error> {
+    let spec = Spec {
+        program: "unshare".into(),
+        args: ["--user", "--map-root-user", "--net", "sleep", "infinity"].map(String::from).into(),
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin:/usr/sbin:/sbin".to_owned())]),
+        content: String::new(),
+    };
+    fs::create_dir_all(dir).map_err(Error::Keep)?;
+    let log = dir.join("namespace.log");
+    // No thread waits for it: whoever enters a user namespace may have but one.
+    let (_, process) = process::spawn(&spec, dir, &log)?;
+    let until = Instant::now() + Duration::from_secs(5);
+    while fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default() != "sleep\n" {
+        if process.state() == State::Gone || Instant::now() >= until {
+            return Err(Error::NoUserNamespace { said: crate::tail(&log, 3) });
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    fs::write(dir.join(KEEPER), serde_json::to_vec(&process).unwrap_or_default()).map_err(Error::Keep)
+}
+
+/// The namespace this process is in.
+fn own_inode() -> Option<(u64, u64)> {
+    let here = fs::metadata("/proc/self/ns/net").ok()?;
+    Some((here.dev(), here.ino()))
 }
 
 /// This process and all it descends from.
@@ -162,7 +265,8 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_not_there_has_no_processes_and_cannot_be_entered() {
-        let none = Namespace::named("steelyard-lab-no-such".into());
+        let layout = Layout::of("no-such".parse().expect("a name")).expect("a home");
+        let none = Namespace::of(&layout);
         assert!(!none.exists());
         assert!(none.processes().is_empty());
         assert!(matches!(none.enter(), Err(Error::Absent { .. })));

@@ -8,7 +8,7 @@ use std::{
     fs::{self, File},
     io,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -125,11 +125,19 @@ pub enum Error {
 
 /// Starts a program in a session of its own (it outlives the terminal), with its output appended to `log`.
 pub fn start(spec: &Spec, dir: &Path, log: &Path) -> Result<Identity, Error> {
+    let (mut child, identity) = spawn(spec, dir, log)?;
+    // Reaped in the background for as long as this program runs; afterwards init does it.
+    thread::spawn(move || child.wait());
+    Ok(identity)
+}
+
+/// The same without a thread that waits for its end.
+pub(crate) fn spawn(spec: &Spec, dir: &Path, log: &Path) -> Result<(Child, Identity), Error> {
     let failed = |source| Error::Start { program: spec.program.clone(), source };
     let out = File::options().create(true).append(true).open(log).map_err(failed)?;
     let err = out.try_clone().map_err(failed)?;
     // `setsid` replaces itself by the program: the id stays.
-    let mut child = Command::new("setsid")
+    let child = Command::new("setsid")
         .arg(&spec.program)
         .args(&spec.args)
         .env_clear()
@@ -141,10 +149,9 @@ pub fn start(spec: &Spec, dir: &Path, log: &Path) -> Result<Identity, Error> {
         .spawn()
         .map_err(failed)?;
     let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
-    let identity = Identity::of(pid);
-    // Reaped in the background for as long as this program runs; afterwards init does it.
-    thread::spawn(move || child.wait());
-    identity.ok_or_else(|| Error::EndedAtOnce { program: spec.program.clone(), log: log.to_owned() })
+    let ended = || Error::EndedAtOnce { program: spec.program.clone(), log: log.to_owned() };
+    let identity = Identity::of(pid).ok_or_else(ended)?;
+    Ok((child, identity))
 }
 
 /// Ends processes: SIGTERM to all, and SIGKILL to those that are still there after `grace`.
