@@ -102,9 +102,9 @@ impl Cluster {
         Ok(Prober::new(&self.layout).await?.wait(part, process, LIMIT).await?)
     }
 
-    /// Stops a part's process in its tracks, with its connections open (SIGSTOP).
+    /// Stops a part's process in its tracks, with its connections open (SIGSTOP); returns when it stands still.
     pub fn freeze(&self, part: Part) -> Result<(), Error> {
-        Ok(self.started(part)?.process.signal(signal::SIGSTOP)?)
+        Ok(process::freeze(self.started(part)?.process)?)
     }
 
     /// Lets a frozen part go on (SIGCONT).
@@ -161,5 +161,78 @@ impl Cluster {
         }
         let output = String::from_utf8_lossy(&[out.stdout, out.stderr].concat()).trim().to_owned();
         Err(Error::Kubectl { what: format!("{name} {}", args.join(" ")), output })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, env, path::PathBuf};
+
+    use super::*;
+
+    /// A lab in a folder of its own, whose etcd is `sleep`.
+    struct Scratch(PathBuf, Cluster);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let dir = env::temp_dir().join(format!("lab-cluster-{name}-{}", std::process::id()));
+            let layout = Layout::below(dir.clone(), name.parse().expect("a name"));
+            for folder in [layout.logs(), layout.run().join("processes")] {
+                fs::create_dir_all(folder).expect("a folder");
+            }
+            Self(dir, Cluster::of(&layout))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = self.1.stop(Part::Etcd);
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn sleep(seconds: u32) -> Spec {
+        Spec {
+            program: "sleep".into(),
+            args: vec![seconds.to_string()],
+            env: BTreeMap::from([("PATH".into(), env::var("PATH").expect("a PATH"))]),
+            content: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_part_that_runs_as_it_should_is_left_alone() {
+        let Scratch(_, cluster) = &Scratch::new("same");
+        let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
+        assert_eq!(cluster.ensure(Part::Etcd, sleep(60)).expect("kept"), first);
+        assert_eq!(cluster.state(Part::Etcd), Some(State::Running));
+    }
+
+    #[test]
+    fn a_part_whose_command_line_has_changed_is_replaced() {
+        let Scratch(_, cluster) = &Scratch::new("changed");
+        let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
+        let second = cluster.ensure(Part::Etcd, sleep(61)).expect("replaced");
+        assert_ne!(first, second);
+        assert_eq!((first.state(), second.state()), (State::Gone, State::Running));
+    }
+
+    #[test]
+    fn a_frozen_part_goes_on_as_the_same_process() {
+        let Scratch(_, cluster) = &Scratch::new("frozen");
+        let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
+        cluster.freeze(Part::Etcd).expect("frozen");
+        assert_eq!(cluster.ensure(Part::Etcd, sleep(60)).expect("thawed"), first);
+        assert_eq!(cluster.state(Part::Etcd), Some(State::Running));
+    }
+
+    #[test]
+    fn a_part_that_ended_is_started_again_and_one_that_never_ran_cannot_be_stopped() {
+        let Scratch(_, cluster) = &Scratch::new("ended");
+        assert!(matches!(cluster.stop(Part::Etcd), Err(Error::NeverStarted { part: Part::Etcd })));
+        let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
+        cluster.stop(Part::Etcd).expect("stopped");
+        assert_eq!(first.state(), State::Gone);
+        assert_ne!(cluster.ensure(Part::Etcd, sleep(60)).expect("started"), first);
     }
 }

@@ -46,7 +46,12 @@ impl Layout {
     pub fn of(name: LabName) -> Result<Self, NoHome> {
         let set = |key| env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
         let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).ok_or(NoHome)?;
-        Ok(Self { name, cache: cache.join("steelyard-lab") })
+        Ok(Self::below(cache.join("steelyard-lab"), name))
+    }
+
+    /// The lab `name` below another folder.
+    pub fn below(cache: PathBuf, name: LabName) -> Self {
+        Self { name, cache }
     }
 
     /// The lab's name.

@@ -115,6 +115,12 @@ pub enum Error {
         /// What the system said.
         source: nix::errno::Errno,
     },
+    /// A process runs on after SIGSTOP.
+    #[error("process {pid} does not stop")]
+    Restless {
+        /// The process.
+        pid: i32,
+    },
     /// A process outlived SIGKILL.
     #[error("process {pid} does not end")]
     Immortal {
@@ -173,6 +179,20 @@ pub fn end(all: &[Identity], grace: Duration) -> Result<(), Error> {
     }
 }
 
+/// Stops a process in its tracks (SIGSTOP), and waits until it stands still: the kernel stops it when it next gives it
+/// the processor.
+pub fn freeze(one: Identity) -> Result<(), Error> {
+    one.signal(signal::SIGSTOP)?;
+    let until = Instant::now() + Duration::from_secs(5);
+    while one.state() == State::Running {
+        if Instant::now() >= until {
+            return Err(Error::Restless { pid: one.pid });
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(())
+}
+
 /// Waits until all are gone; gives back one that is not, at the deadline.
 fn wait_gone(all: &[Identity], limit: Duration) -> Option<Identity> {
     let until = Instant::now() + limit;
@@ -229,12 +249,8 @@ mod tests {
             content: String::new(),
         };
         let one = start(&spec, &dir, &log).expect("started");
-        one.signal(signal::SIGSTOP).expect("signalled");
-        let until = Instant::now() + Duration::from_secs(5);
-        while one.state() != State::Frozen {
-            assert!(Instant::now() < until, "never frozen");
-            thread::sleep(Duration::from_millis(5));
-        }
+        freeze(one).expect("frozen");
+        assert_eq!(one.state(), State::Frozen);
         end(&[one], Duration::from_secs(5)).expect("ended");
         assert_eq!(one.state(), State::Gone);
         fs::remove_file(log).expect("the log");

@@ -6,7 +6,7 @@ pub mod python;
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -131,7 +131,10 @@ pub fn ensure(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, Error>
 /// Opens a lock file and waits for it; the lock ends with the file handle.
 pub fn hold(path: &Path) -> io::Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
-    file.lock()?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        say(format_args!("waiting for another run to let go of {}", path.display()));
+        file.lock()?;
+    }
     Ok(file)
 }
 
