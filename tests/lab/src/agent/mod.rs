@@ -26,6 +26,7 @@ mod node;
 mod pod;
 mod probe;
 mod process;
+mod resume;
 mod run;
 mod status;
 mod supervise;

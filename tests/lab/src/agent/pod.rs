@@ -16,7 +16,8 @@ use super::container::{Container, Order, Slot};
 use super::events::Level;
 use super::host::Host;
 use super::process::{Group, end_recorded};
-use super::status::{Exit, Facts, Life, Restart, State, View, compute};
+use super::resume::first_view;
+use super::status::{Facts, Life, Restart, State, View, compute};
 use super::volumes::{Volumes, prepare, renew};
 use super::writer::Writer;
 use super::{api, control::Fault};
@@ -136,7 +137,7 @@ impl Task {
             }
             tokio::select! {
                 biased;
-                message = inbox.recv() => self.hear(message),
+                message = inbox.recv() => self.hear(message, &writer),
                 Some(report) = reported.recv() => {
                     self.see(report);
                     while let Ok(report) = reported.try_recv() {
@@ -173,9 +174,18 @@ impl Task {
         let _ = std::fs::remove_dir_all(self.host.pod_dir(&self.uid));
     }
 
-    fn hear(&mut self, message: Option<Message>) {
+    fn hear(&mut self, message: Option<Message>, writer: &Writer) {
         match message {
             Some(Message::Changed(pod)) => {
+                // The node lifecycle controller calls the pods of a lost node unready. Where this is only the echo of
+                // an older write of ours, writing again changes nothing.
+                if self
+                    .reported
+                    .as_ref()
+                    .is_some_and(|reported| readiness(Some(reported)) != readiness(pod.status.as_ref()))
+                {
+                    writer.again();
+                }
                 let before = std::mem::replace(&mut self.pod, Arc::new(*pod));
                 self.take_note(Some(&before));
             }
@@ -368,47 +378,13 @@ fn sidecar(spec: &Spec) -> bool {
     spec.restart_policy.as_deref() == Some("Always")
 }
 
+/// What a status says of readiness.
+fn readiness(status: Option<&PodStatus>) -> Option<&str> {
+    let mut conditions = status?.conditions.iter().flatten();
+    conditions.find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str())
+}
+
 /// A pod's phase as last reported.
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
-}
-
-/// A container before its first run by this agent. One that an earlier agent ran has ended with that agent, which
-/// counts as a restart.
-fn first_view(spec: &Spec, before: Option<&ContainerStatus>, now: Timestamp) -> View {
-    let mut view = View::new(&spec.name, spec.image.as_deref().unwrap_or_default());
-    let Some(before) = before else { return view };
-    view.restarts = before.restart_count;
-    let state = before.state.clone().unwrap_or_default();
-    if let Some(running) = state.running {
-        let started = running.started_at.map_or(now, |time| time.0);
-        let message = Some("the node agent was restarted".to_owned());
-        view.last = Some(Exit { code: 137, reason: "Error", message, started, finished: now });
-        view.restarts += 1;
-    }
-    view
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_container_that_an_earlier_agent_ran_counts_as_restarted() {
-        let spec: Spec =
-            serde_json::from_value(serde_json::json!({"name": "app", "image": "demo:v1"})).unwrap();
-        let status = |state: serde_json::Value| -> ContainerStatus {
-            serde_json::from_value(serde_json::json!({
-                "name": "app", "image": "demo:v1", "imageID": "", "ready": true, "restartCount": 2, "state": state,
-            }))
-            .unwrap()
-        };
-        let now = Timestamp::UNIX_EPOCH;
-        let view = first_view(&spec, Some(&status(serde_json::json!({"running": {}}))), now);
-        assert_eq!((view.restarts, view.last.map(|exit| exit.code)), (3, Some(137)));
-        let waiting = serde_json::json!({"waiting": {"reason": "ContainerCreating"}});
-        let view = first_view(&spec, Some(&status(waiting)), now);
-        assert_eq!((view.restarts, view.last), (2, None));
-        assert_eq!(first_view(&spec, None, now).restarts, 0);
-    }
 }

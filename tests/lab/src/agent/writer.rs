@@ -39,6 +39,11 @@ impl Writer {
         });
     }
 
+    /// Has the newest status written again: somebody else has changed it.
+    pub(crate) fn again(&self) {
+        self.newest.send_modify(|_| {});
+    }
+
     /// Waits until the last status is written, for some seconds at most.
     pub(crate) async fn finish(self) {
         drop(self.newest);
