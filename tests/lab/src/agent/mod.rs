@@ -21,6 +21,7 @@ mod env;
 mod events;
 mod host;
 mod image;
+mod logs;
 mod mounts;
 mod node;
 mod pod;

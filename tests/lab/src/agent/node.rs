@@ -63,10 +63,9 @@ fn status(host: &Host, ready_since: Timestamp, version: &str) -> Value {
     json!({
         "capacity": plenty,
         "allocatable": plenty,
-        "addresses": [
-            {"type": "InternalIP", "address": host.address.to_string()},
-            {"type": "Hostname", "address": host.node},
-        ],
+        // No host name: the API server would rather use that, and nothing resolves it.
+        "addresses": [{"type": "InternalIP", "address": host.address.to_string()}],
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": super::logs::PORT}},
         "conditions": [
             condition("MemoryPressure", false, "KubeletHasSufficientMemory"),
             condition("DiskPressure", false, "KubeletHasNoDiskPressure"),

@@ -100,6 +100,9 @@ pub async fn run(args: Args) -> Result<(), AgentError> {
     usable(&args.control, control::listen(&args.control, queue))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
+    if let Err(error) = super::logs::serve(Arc::clone(&host)).await {
+        tracing::warn!(%error, "kubectl logs will not work");
+    }
     let heartbeat = tokio::spawn(node::keep(Arc::clone(&host)));
 
     let selector = watcher::Config::default().fields(&format!("spec.nodeName={}", host.node));

@@ -150,3 +150,17 @@ fn which(name: &str) -> Result<PathBuf, Failure> {
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
     found.ok_or_else(|| format!("{name} is not on the PATH").into())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_logs_shows_what_a_container_printed() -> Result<(), Failure> {
+    Space::run("logs", async |space| {
+        let pod = "{apiVersion: v1, kind: Pod, metadata: {name: talker}, spec: {restartPolicy: Never, containers: \
+                   [{name: app, image: 'demo:v1', command: [sh, -c, 'echo one; echo two']}]}}";
+        space.apply(pod).await?;
+        output(space, "talker").await?;
+        assert_eq!(space.kubectl(&["logs", "talker"]).await?, "one\ntwo\n");
+        assert_eq!(space.kubectl(&["logs", "talker", "--tail=1"]).await?, "two\n");
+        Ok(())
+    })
+    .await
+}
