@@ -35,9 +35,6 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The API server didn't say how the installation stands.
-    #[error("cannot list the Deployments of {NAMESPACE}: {0}")]
-    List(String),
     /// The deadline passed.
     #[error("steelyard is not available after {} s: {why}; see `cargo lab shell -- kubectl -n {NAMESPACE} describe pods`", LIMIT.as_secs())]
     Late {
@@ -74,17 +71,18 @@ async fn available(client: Client) -> Result<(), Error> {
     let api = Api::<Deployment>::namespaced(client, NAMESPACE);
     let until = Instant::now() + LIMIT;
     loop {
-        let list = api.list(&ListParams::default()).await.map_err(|error| Error::List(error.to_string()))?;
-        let waiting = list.iter().find_map(lacks);
-        match waiting {
-            None if !list.items.is_empty() => return Ok(()),
-            why if Instant::now() >= until => {
-                return Err(Error::Late {
-                    why: why.unwrap_or_else(|| "the chart made no Deployment".to_owned()),
-                });
-            }
-            _ => tokio::time::sleep(Duration::from_millis(100)).await,
+        let why = match api.list(&ListParams::default()).await {
+            Ok(list) if list.items.is_empty() => "the chart made no Deployment".to_owned(),
+            Ok(list) => match list.iter().find_map(lacks) {
+                None => return Ok(()),
+                Some(why) => why,
+            },
+            Err(error) => error.to_string(),
+        };
+        if Instant::now() >= until {
+            return Err(Error::Late { why });
         }
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
