@@ -111,7 +111,9 @@ pub(crate) fn script(
     }
     // Last, so that a mount within a read-only one still finds its place.
     for (target, _) in targets.iter().filter(|(_, mount)| mount.access == Access::ReadOnly) {
-        line(format!("mount -o remount,bind,ro {}", inside(target)));
+        // Without root, flags that the machine's own mount has can't be taken away, so they have to be named.
+        let place = inside(target);
+        line(format!("mount -o remount,bind,ro {place} || mount -o remount,bind,ro,nosuid,nodev {place}"));
     }
     line("chroot=$(command -v chroot); PATH=$path".to_owned());
     line(format!(
@@ -166,7 +168,8 @@ mod tests {
                 "ln -s '/.host/etc' '/.host/run' '/.host/usr' '/lab/root/'/",
                 "ln -s '/.host/var/lib' '/lab/root/var'/",
                 "mount --bind '/lab/v' '/lab/root/var/run/secrets/k/sa'",
-                "mount -o remount,bind,ro '/lab/root/var/run/secrets/k/sa'",
+                "mount -o remount,bind,ro '/lab/root/var/run/secrets/k/sa' || \
+                 mount -o remount,bind,ro,nosuid,nodev '/lab/root/var/run/secrets/k/sa'",
                 "chroot=$(command -v chroot); PATH=$path",
                 "exec \"$chroot\" '/lab/root' /bin/sh -c 'cd \"$0\" && exec \"$@\"' '/' \"$@\"",
             ]
@@ -192,9 +195,8 @@ mod tests {
         let outer = position("mount --bind '/lab/v' '/lab/root/data'");
         let place = position("mkdir -p '/lab/root/data/inner'");
         let inner = position("mount --bind '/lab/v' '/lab/root/data/inner'");
-        assert!(
-            outer < place && place < inner && inner < position("mount -o remount,bind,ro '/lab/root/data'")
-        );
+        let last = lines.iter().rposition(|line| line.starts_with("mount -o remount,bind,ro")).unwrap();
+        assert!(outer < place && place < inner && inner < last);
     }
 
     #[test]

@@ -176,7 +176,14 @@ impl fmt::Display for Record {
             writeln!(f, "  {version}: {} answers, {} of them bad", count.requests, count.failed)?;
         }
         let ms = |percent| self.latency(percent).as_secs_f64() * 1e3;
-        writeln!(f, "  latency: p50 {:.1} ms, p99 {:.1} ms; own lag: {}", ms(50), ms(99), self.lag())?;
+        writeln!(
+            f,
+            "  latency: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; own lag: {}",
+            ms(50),
+            ms(99),
+            ms(100),
+            self.lag()
+        )?;
         if self.unlogged() > 0 {
             writeln!(f, "  {} requests more than the log holds", self.unlogged())?;
         }

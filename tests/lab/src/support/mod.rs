@@ -6,11 +6,13 @@ mod dump;
 mod errors;
 mod manifests;
 mod space;
+mod traffic;
 mod wait;
 
 pub use errors::{Failure, SupportError};
 pub use manifests::Demo;
 pub use space::Space;
+pub use traffic::routed;
 pub use wait::{available, condition};
 
 /// Prints a test's numbers where everybody sees them: what goes through `println!` is shown only if the test fails.

@@ -4,27 +4,12 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
 use lab::load::{Load, Plan, Record};
-use lab::support::{Demo, Failure, Space, tell};
+use lab::support::{Demo, Failure, Space, routed, tell};
 
 use crate::SOON;
 
 /// Requests per second on each of the two ways.
 const RATE: f64 = 100.0;
-
-/// Waits until the Gateway routes to the app.
-async fn routed(plan: &Plan) -> Result<(), Failure> {
-    let mut quick = plan.clone();
-    (quick.rate, quick.kept_alive_share) = (20.0, 0.0);
-    let running = Load::start(quick);
-    let answered = async {
-        while running.recent(Duration::from_millis(500)).by_version.is_empty() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    let waited = tokio::time::timeout(SOON, answered).await;
-    let record = running.stop().await;
-    waited.map_err(|_| format!("the Gateway did not route to the app: {record}").into())
-}
 
 fn check(way: &str, record: &Record, asked: jiff::Timestamp) {
     tell(format_args!("{way}: {record}"));
@@ -53,13 +38,14 @@ async fn a_native_rollout_under_load() -> Result<(), Failure> {
         space.rolled_out("web", SOON).await?;
         let gateway = std::env::var("LAB_GATEWAY")?;
         let through_gateway = Plan::new(&gateway, RATE)?.host(&demo.host(space.name()));
-        routed(&through_gateway).await?;
+        routed(&through_gateway, SOON).await?;
         let address = space
             .until::<Service, _>("web", "an address of Service web", SOON, |service| {
                 service.spec.as_ref()?.cluster_ip.clone()
             })
             .await?;
         let through_service = Plan::new(&format!("http://{address}"), RATE)?;
+        routed(&through_service, SOON).await?;
 
         let (gateway, service) = (Load::start(through_gateway), Load::start(through_service));
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,0 +1,37 @@
+//! Waiting for traffic to flow.
+
+use std::time::Duration;
+
+use super::SupportError;
+use crate::load::{Load, Plan};
+
+/// Requests per second while waiting.
+const RATE: f64 = 20.0;
+
+/// Waits until an application answers where `plan` leads: a router or kube-proxy takes a moment (a second or two) to
+/// learn of a new route or Service, and load that starts earlier would measure that.
+pub async fn routed(plan: &Plan, limit: Duration) -> Result<(), SupportError> {
+    let mut asking = plan.clone().kept_alive(0.0).timeout(Duration::from_millis(500));
+    asking.rate = RATE;
+    let running = Load::start(asking);
+    let answered = async {
+        // More than one: a router that is just learning may answer now and then.
+        while running
+            .recent(Duration::from_millis(250))
+            .by_version
+            .values()
+            .map(|count| count.requests)
+            .sum::<u64>()
+            < 3
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let waited = tokio::time::timeout(limit, answered).await;
+    let record = running.stop().await;
+    waited.map_err(|_| SupportError::Deadline {
+        what: format!("an answer of an application at {} for host {}", plan.address, plan.host),
+        limit,
+        seen: record.to_string(),
+    })
+}
