@@ -10,23 +10,22 @@ use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
-use super::host::Host;
+use super::host::{Host, Link, pause};
 
 /// Time between two heartbeats by the lease (kubelet's number).
 const BEAT: Duration = Duration::from_secs(10);
 /// Heartbeats between two by the node's status.
 const STATUS_EVERY: u32 = 6;
-/// Time between tries to become known.
-const RETRY: Duration = Duration::from_millis(200);
 /// Taints that say that a node is not ready; the API server sets one on each new node.
 const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
 /// Registers the node and keeps it alive, for as long as this is polled. While the node is lost nothing is sent.
 pub(crate) async fn keep(host: Arc<Host>) {
     let mut beat = 0;
+    let mut failed = 0;
     let mut ready_since = Timestamp::now();
     loop {
-        if *host.link.borrow() == super::host::Link::Lost {
+        if *host.link.borrow() == Link::Lost {
             host.linked().await;
             // The control plane has called it unready meanwhile.
             (beat, ready_since) = (0, Timestamp::now());
@@ -39,15 +38,16 @@ pub(crate) async fn keep(host: Arc<Host>) {
             renew(&host).await
         };
         match beaten.await {
-            Ok(()) => beat += 1,
+            Ok(()) => (beat, failed) = (beat + 1, 0),
             Err(error) => {
                 tracing::warn!(%error, "could not send a heartbeat");
-                (beat, wait) = (0, RETRY);
+                failed += 1;
+                (beat, wait) = (0, pause(failed));
             }
         }
         let mut link = host.link.subscribe();
         // A lost node wakes up as soon as it is back, not at its next heartbeat.
-        let _ = tokio::time::timeout(wait, link.wait_for(|link| *link == super::host::Link::Lost)).await;
+        let _ = tokio::time::timeout(wait, link.wait_for(|link| *link == Link::Lost)).await;
     }
 }
 

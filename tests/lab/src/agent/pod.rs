@@ -93,7 +93,10 @@ impl Task {
             spec.init_containers.as_deref().unwrap_or_default(),
             status.init_container_statuses.as_ref(),
         );
-        let mains = views(&spec.containers, status.container_statuses.as_ref());
+        let mut mains = views(&spec.containers, status.container_statuses.as_ref());
+        for view in mains.iter_mut().filter(|view| !inits.is_empty() && view.last.is_none()) {
+            view.state = State::Waiting { reason: "PodInitializing", message: None };
+        }
         let groups = vec![Group::default(); inits.len() + mains.len()];
         Self {
             host,

@@ -13,6 +13,8 @@ use nix::unistd::Pid;
 use std::os::unix::process::ExitStatusExt;
 use tokio::process::{Child, Command};
 
+use crate::process::{Identity, State};
+
 /// The process group of a container that runs; none between runs. Shared with who sends it signals.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group(Arc<AtomicI32>);
@@ -84,8 +86,8 @@ impl Process {
         let id = child.id().and_then(|id| i32::try_from(id).ok()).ok_or(io::ErrorKind::Other)?;
         group.0.store(id, Ordering::Release);
         let this = Self { child, id: Pid::from_raw(id), group: group.clone(), record: launch.record.clone() };
-        if let Some(start) = start_time(id) {
-            fs::write(&launch.record, format!("{id} {start}\n"))?;
+        if let Some(identity) = Identity::of(id) {
+            fs::write(&launch.record, serde_json::to_vec(&identity)?)?;
         }
         Ok(this)
     }
@@ -139,13 +141,6 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// When a process started, in the kernel's ticks: with the pid it names a process beyond doubt. None if there is none.
-fn start_time(id: i32) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name, in parentheses, may contain anything; field 22 is the 20th after it.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
-}
-
 /// Ends every process recorded in `dir` that is still the one recorded, and empties the record. Says how many there
 /// were. `prefix` picks the records whose names begin so.
 pub(crate) fn end_recorded(dir: &Path, prefix: &str) -> usize {
@@ -154,13 +149,11 @@ pub(crate) fn end_recorded(dir: &Path, prefix: &str) -> usize {
         if !entry.file_name().to_string_lossy().starts_with(prefix) {
             continue;
         }
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        let mut words = text.split_whitespace();
-        let id = words.next().and_then(|id| id.parse().ok()).filter(|&id: &i32| id > 0);
-        let start = words.next().and_then(|start| start.parse().ok());
-        if let (Some(id), Some(start)) = (id, start)
-            && start_time(id) == Some(start)
-            && killpg(Pid::from_raw(id), Signal::SIGKILL).is_ok()
+        let recorded: Option<Identity> =
+            fs::read(entry.path()).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        if let Some(recorded) = recorded
+            && recorded.state() != State::Gone
+            && killpg(Pid::from_raw(recorded.pid), Signal::SIGKILL).is_ok()
         {
             ended += 1;
         }

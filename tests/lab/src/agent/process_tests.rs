@@ -87,7 +87,7 @@ async fn a_later_agent_ends_what_is_recorded_and_still_the_same_process() {
     let dir = Dir::new("recorded");
     let mut process = Process::start(&dir.launch("sleep 60"), &Group::default()).unwrap();
     // A record of another process that once had the pid of this test.
-    fs::write(dir.0.join("uid.old"), format!("{} 1\n", std::process::id())).unwrap();
+    fs::write(dir.0.join("uid.old"), format!("{{\"pid\":{},\"started\":1}}", std::process::id())).unwrap();
     fs::remove_file(dir.0.join("out.log")).unwrap();
     assert_eq!(end_recorded(&dir.0, "uid."), 1);
     assert_eq!(process.ended().await, 137);

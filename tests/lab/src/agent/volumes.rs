@@ -1,4 +1,5 @@
-//! A pod's volumes: folders on the machine, filled from the API.
+//! A pod's volumes: folders on the machine, filled from the API when the pod starts. Tokens are renewed in time; other
+//! content stays as it was (kubelet would follow a changed config map within a minute or two).
 
 use std::collections::BTreeMap;
 use std::io;

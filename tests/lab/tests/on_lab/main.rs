@@ -1,5 +1,6 @@
 //! Tests on the lab: `cargo lab test [FILTER]` runs them inside it. Each has a namespace of its own.
 
+mod agent;
 mod faults;
 mod pods;
 mod rollout;
