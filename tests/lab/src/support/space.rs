@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, ServiceAccount};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Resource};
@@ -126,6 +126,12 @@ impl Space {
     /// Where the output of a container of this namespace is kept, over all its runs.
     pub fn log(&self, pod: &str, container: &str) -> Result<PathBuf, SupportError> {
         Ok(path("LAB_DIR")?.join("pods").join(format!("{}_{pod}_{container}.log", self.name)))
+    }
+
+    /// Where a pod's volume lies on this machine.
+    pub fn volume(&self, pod: &Pod, volume: &str) -> Result<PathBuf, SupportError> {
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        Ok(path("LAB_DIR")?.join("pods").join("pods").join(uid).join("volumes").join(volume))
     }
 }
 

@@ -164,3 +164,45 @@ async fn kubectl_logs_shows_what_a_container_printed() -> Result<(), Failure> {
     })
     .await
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sidecars_start_first_and_exec_probes_see_the_containers_own_files() -> Result<(), Failure> {
+    Space::run("sidecar", async |space| {
+        let pod = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: pair}
+spec:
+  terminationGracePeriodSeconds: 1
+  volumes: [{name: shared, emptyDir: {}}]
+  initContainers:
+  - name: helper
+    image: demo:v1
+    restartPolicy: Always
+    command: [sh, -c, "echo from the sidecar > /lab-test-shared/file; exec sleep 600"]
+    volumeMounts: [{name: shared, mountPath: /lab-test-shared}]
+    startupProbe: {exec: {command: [test, -s, /lab-test-shared/file]}, periodSeconds: 1}
+  containers:
+  - name: app
+    image: demo:v1
+    command: [sh, -c, "cat /lab-test-shared/file; exec sleep 600"]
+    volumeMounts: [{name: shared, mountPath: /lab-test-shared}]
+    readinessProbe: {exec: {command: [test, -e, /lab-test-shared/ready]}, periodSeconds: 1, failureThreshold: 1}
+"#;
+        space.apply(pod).await?;
+        let running = |pod: &Pod| crate::container(pod)?.state.as_ref()?.running.clone();
+        space.until("pair", "the app running", SOON, running).await?;
+        let pod = space.api::<Pod>().get("pair").await?;
+        assert!(!crate::holds(&pod, "Ready"), "its file is not there yet");
+        assert!(crate::holds(&pod, "Initialized"));
+        // The volume as the machine sees it.
+        let dir = space.volume(&pod, "shared")?;
+        std::fs::write(dir.join("ready"), "")?;
+        crate::ready(space, "pair").await?;
+        std::fs::remove_file(dir.join("ready"))?;
+        space.until("pair", "not ready", SOON, |pod: &Pod| (!crate::holds(pod, "Ready")).then_some(())).await?;
+        assert_eq!(std::fs::read_to_string(space.log("pair", "app")?)?, "from the sidecar\n");
+        Ok(())
+    })
+    .await
+}
