@@ -56,6 +56,19 @@ impl Space {
     }
 
     async fn new(test: &str) -> Result<Self, SupportError> {
+        // Two runs of a test never meet: the older namespace may still be going away.
+        Self::create(format!("{test}-{:x}", Timestamp::now().as_millisecond() & 0xff_ffff)).await
+    }
+
+    /// A new namespace of this very name. One that is there from an earlier run is deleted first, with all that is in
+    /// it.
+    pub async fn fresh(name: &str) -> Result<Self, SupportError> {
+        let args = ["delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout=120s"];
+        kubectl("default", &args).await?;
+        Self::create(name.to_owned()).await
+    }
+
+    async fn create(name: String) -> Result<Self, SupportError> {
         crate::use_ring();
         let config = kube::Config::from_custom_kubeconfig(
             kube::config::Kubeconfig::read_from(path("KUBECONFIG")?)?,
@@ -63,8 +76,6 @@ impl Space {
         )
         .await?;
         let client = Client::try_from(config).map_err(SupportError::api("make a client"))?;
-        // Two runs of a test never meet: the older namespace may still be going away.
-        let name = format!("{test}-{:x}", Timestamp::now().as_millisecond() & 0xff_ffff);
         let meta = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
         let namespace = Namespace { metadata: meta, ..Namespace::default() };
         Api::<Namespace>::all(client.clone())
@@ -102,19 +113,7 @@ impl Space {
 
     /// Runs kubectl in the namespace, as an administrator; gives what it printed.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String, SupportError> {
-        let command = || format!("kubectl -n {} {}", self.name, args.join(" "));
-        let output = Command::new("kubectl")
-            .args(["-n", &self.name])
-            .args(args)
-            .kill_on_drop(true)
-            .output()
-            .await
-            .map_err(|source| SupportError::Run { command: command(), source })?;
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        if output.status.success() {
-            return Ok(text(&output.stdout));
-        }
-        Err(SupportError::Command { command: command(), output: text(&output.stderr) })
+        kubectl(&self.name, args).await
     }
 
     /// Stages a fault of a pod of this namespace.
@@ -138,4 +137,21 @@ impl Space {
 /// A path that `cargo lab test` gives in a variable.
 pub(super) fn path(name: &'static str) -> Result<PathBuf, SupportError> {
     std::env::var_os(name).map(PathBuf::from).ok_or(SupportError::Outside(name))
+}
+
+/// Runs kubectl in a namespace, as an administrator; gives what it printed.
+async fn kubectl(namespace: &str, args: &[&str]) -> Result<String, SupportError> {
+    let command = || format!("kubectl -n {namespace} {}", args.join(" "));
+    let output = Command::new("kubectl")
+        .args(["-n", namespace])
+        .args(args)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| SupportError::Run { command: command(), source })?;
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    Err(SupportError::Command { command: command(), output: text(&output.stderr) })
 }

@@ -1,0 +1,100 @@
+//! What happened to objects, as a watch told it: what came and went between two looks is in it too.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use k8s_openapi::NamespaceResourceScope;
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::task::JoinHandle;
+
+use super::Space;
+
+/// Time between two tries to watch.
+const RETRY: Duration = Duration::from_millis(100);
+
+/// One state of one object.
+#[derive(Debug, Clone)]
+pub struct Seen<K> {
+    /// When this machine heard of it.
+    pub at: Timestamp,
+    /// The object; as it last was when it is deleted.
+    pub object: K,
+    /// Whether this was its end.
+    pub deleted: bool,
+}
+
+/// The states of a namespace's objects of one kind, from the moment it began to follow until it is dropped.
+#[derive(Debug)]
+pub struct Trail<K> {
+    seen: Arc<Mutex<Vec<Seen<K>>>>,
+    task: JoinHandle<()>,
+}
+
+impl<K> Trail<K>
+where
+    K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K::DynamicType: Default,
+{
+    /// Follows the objects of `space` that `which` selects, also those that are there already.
+    pub fn follow(space: &Space, which: watcher::Config) -> Self {
+        let api: Api<K> = space.api();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&seen);
+        let task = tokio::spawn(async move {
+            let mut news = watcher(api, which).boxed();
+            while let Some(event) = news.next().await {
+                let (object, deleted) = match event {
+                    Ok(Event::Apply(object) | Event::InitApply(object)) => (object, false),
+                    Ok(Event::Delete(object)) => (object, true),
+                    Ok(Event::Init | Event::InitDone) => continue,
+                    Err(_) => {
+                        tokio::time::sleep(RETRY).await;
+                        continue;
+                    }
+                };
+                lock(&log).push(Seen { at: Timestamp::now(), object, deleted });
+            }
+        });
+        Self { seen, task }
+    }
+
+    /// All states, in the order in which they came.
+    pub fn all(&self) -> Vec<Seen<K>> {
+        lock(&self.seen).clone()
+    }
+
+    /// The last state of the object of this name, unless it is gone.
+    pub fn latest(&self, name: &str) -> Option<K> {
+        let seen = lock(&self.seen);
+        let last = seen.iter().rev().find(|seen| seen.object.name_any() == name)?;
+        (!last.deleted).then(|| last.object.clone())
+    }
+
+    /// Values of `read` in the order in which they came, each with the time of its first sight; one that only repeats
+    /// the value before it is left out.
+    pub fn changes<T: PartialEq>(&self, read: impl Fn(&K) -> T) -> Vec<(Timestamp, T)> {
+        let mut changes: Vec<(Timestamp, T)> = Vec::new();
+        for seen in lock(&self.seen).iter().filter(|seen| !seen.deleted) {
+            let value = read(&seen.object);
+            if changes.last().is_none_or(|(_, last)| *last != value) {
+                changes.push((seen.at, value));
+            }
+        }
+        changes
+    }
+}
+
+impl<K> Drop for Trail<K> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn lock<T>(seen: &Mutex<T>) -> MutexGuard<'_, T> {
+    seen.lock().unwrap_or_else(PoisonError::into_inner)
+}
