@@ -1,1 +1,5 @@
 //! Steelyard.
+
+pub mod analysis;
+pub mod metrics;
+pub mod traffic;

@@ -1,0 +1,3 @@
+//! Asking Prometheus: the queries of a policy and the sources they go to.
+
+pub mod template;

@@ -1,0 +1,3 @@
+//! Moving traffic between the stable Service and the canary Service.
+
+pub mod gateway;
