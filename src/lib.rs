@@ -1,5 +1,18 @@
-//! Steelyard.
+//! Steelyard: progressive delivery for the Deployments you already have.
+//!
+//! How a change of a pod template travels through the code:
+//! 1. A watch, a timer or an answer of Prometheus names a Deployment.
+//! 2. `cluster::observe` reads the world around it afresh into one [`engine::Snapshot`], with the time in it.
+//! 3. [`engine::decide`] turns the snapshot into an [`engine::Decision`]: pure, total, the whole of the behaviour.
+//! 4. [`engine::valid`] says what a policy must be like, and why a rollout can't start.
+//! 5. [`analysis`] turns readings into verdicts; what is missing is never a pass.
+//! 6. [`traffic`] turns "25 %" into the next `spec` of the route it was shown.
+//! 7. `cluster::apply` writes the decision down, in order, each write fenced by the version that was decided on.
+//! 8. A conflict is no error: the snapshot was old, the plan is dropped, the next pass decides anew.
+//! 9. Events, metrics and log lines are made from what was applied.
 
 pub mod analysis;
+pub mod api;
+pub mod engine;
 pub mod metrics;
 pub mod traffic;

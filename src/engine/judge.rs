@@ -1,0 +1,178 @@
+//! Metrics and everything else that may turn a rollout back.
+
+use std::time::Duration;
+
+use super::{Ask, back, pass::Pass, valid};
+use crate::{
+    analysis::{self, Measurement, Outcome, Verdict},
+    metrics::template::{self, Variables},
+};
+
+/// The policy that the rollout began with.
+pub(super) fn policy(pass: &Pass) -> Option<valid::Valid> {
+    pass.status.trial.as_ref()?.policy.as_ref().and_then(|spec| valid::valid(spec).ok())
+}
+
+/// Turns back if anything asks for it: a person, a template, a pod, a metric. Returns whether the rollout turned.
+pub(super) fn turned_back(pass: &mut Pass) -> bool {
+    if pass.adopted() {
+        return false;
+    }
+    let revision = pass.revision();
+    if let Some(mark) =
+        pass.route().and_then(|(route, _)| route.meta.annotations.get(crate::api::FAILED).cloned())
+        && mark == revision
+    {
+        back::fail(
+            pass,
+            "Failed",
+            "traffic was taken back before this term of leadership began".into(),
+            None,
+        );
+        return true;
+    }
+    if pass.s.policy == super::Policy::Unnamed || pass.r.meta.deleting || pass.d.meta.deleting {
+        back::withdraw(pass, "Left", "Steelyard is asked to leave");
+        return true;
+    }
+    if !pass.held() {
+        back::withdraw(pass, "Released", "the Deployment was resumed by somebody else");
+        return true;
+    }
+    if pass.stable().is_some_and(|stable| stable.template == pass.d.template) {
+        back::withdraw(pass, "Withdrawn", "stable's template was pushed again");
+        return true;
+    }
+    let minted = pass.status.canary.as_ref().map_or(0, |canary| canary.generation);
+    if pass.d.meta.generation != minted
+        && pass.canary().is_some_and(|canary| canary.template != pass.d.template)
+    {
+        back::withdraw(pass, "Superseded", "a newer template was pushed");
+        return true;
+    }
+    if pass.r.spec.abort.as_ref().is_some_and(|abort| abort.revision == revision) {
+        back::fail(pass, "Aborted", "a person aborted it".into(), None);
+        return true;
+    }
+    let crashing = pass.s.pods.iter().find(|pod| {
+        let looping = pod.trouble.as_ref().is_some_and(|(reason, _)| reason == "CrashLoopBackOff");
+        pod.hash == revision && !pod.deleting && (looping || pod.restarts >= 2)
+    });
+    if let Some(pod) = crashing {
+        let message = format!("pod {} crashed again and again ({} restarts)", pod.name, pod.restarts);
+        back::fail(pass, "CrashLoop", message, None);
+        return true;
+    }
+    read(pass)
+}
+
+/// Counts the answers that came. Returns whether one of them failed its metric for good.
+fn read(pass: &mut Pass) -> bool {
+    let Some(valid) = policy(pass) else { return false };
+    let revision = pass.revision();
+    for reading in pass.s.readings.iter().filter(|reading| reading.revision == revision) {
+        let Some(metric) = valid.metrics.iter().find(|metric| metric.name == reading.metric) else {
+            continue;
+        };
+        let measurement = metric.threshold.measure(&reading.outcome);
+        let range = template::longest_range(&reading.query).unwrap_or(Duration::ZERO);
+        let begin = |since: Option<jiff::Timestamp>, settle: Duration| {
+            since.is_some_and(|since| reading.at >= Pass::after(since, range + settle))
+        };
+        let trial = pass.trial();
+        let counts = match measurement {
+            // A failure needs its window within the time the revision has had traffic, all else within the step.
+            Measurement::Fail => begin(trial.traffic_since, Duration::ZERO),
+            Measurement::Pass => reading.step == trial.step && begin(trial.weighted_at, valid.settle),
+            Measurement::Inconclusive(_) | Measurement::Error(_) => {
+                reading.step == trial.step && begin(trial.weighted_at, valid.settle)
+            }
+        };
+        let state = trial.metrics.entry(reading.metric.clone()).or_default();
+        state.last = Some(reading.outcome.clone());
+        if !counts {
+            continue;
+        }
+        state.tally.record(&measurement);
+        if analysis::verdict(&metric.limits, &state.tally) == Verdict::Fail {
+            let Outcome::Value(value) = reading.outcome else { continue };
+            let limit = match (metric.threshold.min, metric.threshold.max) {
+                (Some(min), _) if value < min => format!("below min {min}"),
+                (_, Some(max)) => format!("above max {max}"),
+                _ => "out of bounds".to_owned(),
+            };
+            let message = format!("metric {} is {value}, {limit}", metric.name);
+            back::fail(pass, "MetricFailed", message, Some((reading, value)));
+            return true;
+        }
+    }
+    false
+}
+
+/// Asks each metric that is due.
+pub(super) fn ask(pass: &mut Pass, valid: &valid::Valid) {
+    let now = pass.s.now;
+    let (revision, step) = (pass.revision(), pass.trial().step);
+    for metric in &valid.metrics {
+        let state = pass.trial().metrics.entry(metric.name.clone()).or_default();
+        let due = state.asked_at.map_or(now, |at| Pass::after(at, valid.interval));
+        if pass.s.asking.contains(&metric.name) {
+            continue;
+        }
+        if now < due {
+            pass.wake_at(due);
+            continue;
+        }
+        let Ok(query) = template::render(&metric.query, &variables(pass, valid)) else { continue };
+        pass.trial().metrics.entry(metric.name.clone()).or_default().asked_at = Some(now);
+        let (source, metric) = (valid.source.clone(), metric.name.clone());
+        pass.asks.push(Ask { source, revision: revision.clone(), step, metric, query, at: now });
+    }
+}
+
+fn variables(pass: &Pass, valid: &valid::Valid) -> Variables {
+    let name = |version: &Option<crate::api::Version>| {
+        version.as_ref().map(|v| v.replica_set.clone()).unwrap_or_default()
+    };
+    let trial = pass.status.trial.clone().unwrap_or_default();
+    Variables {
+        namespace: pass.s.namespace.clone(),
+        deployment: pass.s.name.clone(),
+        service: trial.service,
+        canary_service: trial.canary_service,
+        canary_pods: template::pod_pattern(&name(&pass.status.canary)),
+        stable_pods: template::pod_pattern(&name(&pass.status.stable)),
+        canary_hash: pass.revision(),
+        stable_hash: pass.stable_revision(),
+        interval: format!("{}ms", valid.interval.as_millis()),
+    }
+}
+
+/// The verdict of the step so far.
+pub(super) fn verdict(pass: &Pass, valid: &valid::Valid) -> Verdict {
+    let Some(metrics) = pass.status.trial.as_ref().map(|trial| &trial.metrics) else {
+        return Verdict::Pending;
+    };
+    let of = |metric: &valid::Metric| {
+        metrics
+            .get(&metric.name)
+            .map_or(Verdict::Pending, |state| analysis::verdict(&metric.limits, &state.tally))
+    };
+    analysis::worst(valid.metrics.iter().map(of))
+}
+
+/// What the metrics said last that was no value.
+pub(super) fn last_error(pass: &Pass) -> String {
+    let said =
+        pass.status.trial.iter().flat_map(|trial| &trial.metrics).find_map(|(name, state)| {
+            match &state.last {
+                Some(Outcome::Error { class, message }) => {
+                    Some(format!("metric {name}: {class:?}: {message}"))
+                }
+                Some(Outcome::NoData) => Some(format!("metric {name}: no data")),
+                Some(Outcome::NonFinite) => Some(format!("metric {name}: not a finite number")),
+                _ => None,
+            }
+        });
+    said.unwrap_or_else(|| "metrics have no verdict".to_owned())
+}

@@ -1,0 +1,284 @@
+//! One pass in the making: the world as read, the status as it will be, and what is to be written.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde_json::Value;
+
+use super::{
+    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Route, Service, Snapshot, Write, object,
+    valid::plain,
+};
+use crate::{
+    api::{self, Handover, Phase, RolloutStatus, Trial, Waiting},
+    traffic::gateway::{self, Original, Pair},
+};
+
+/// One pass in the making.
+pub(super) struct Pass<'a> {
+    pub(super) s: &'a Snapshot,
+    pub(super) d: &'a Deployment,
+    pub(super) r: &'a Rollout,
+    pub(super) hashes: BTreeMap<&'a str, &'a str>,
+    pub(super) status: RolloutStatus,
+    pub(super) writes: Vec<Write>,
+    pub(super) late: Vec<Write>,
+    pub(super) events: Vec<Event>,
+    pub(super) asks: Vec<Ask>,
+    pub(super) wake: Option<Timestamp>,
+}
+
+impl<'a> Pass<'a> {
+    pub(super) fn new(s: &'a Snapshot, d: &'a Deployment, r: &'a Rollout) -> Self {
+        let mut status = r.status.clone();
+        status.observed_generation = r.meta.generation;
+        status.waiting = None;
+        let (hashes, writes, late) = (object::hashes(s), Vec::new(), Vec::new());
+        let mut pass =
+            Self { s, d, r, hashes, status, writes, late, events: Vec::new(), asks: Vec::new(), wake: None };
+        pass.status.weight = pass.weight();
+        pass
+    }
+
+    /// In a new term, all objects of a rollout in flight get the new epoch before anything else is done: a write that a
+    /// former leader sent late then meets a newer resource version. Returns whether there was anything to stamp.
+    pub(super) fn take_over(&mut self) -> bool {
+        if self.status.trial.is_none() || self.status.epoch == self.s.epoch {
+            return false;
+        }
+        let old = |meta: &super::Meta| meta.epoch < self.s.epoch;
+        let mut stamps = Vec::new();
+        stamps.extend(
+            self.route()
+                .filter(|(route, _)| old(&route.meta))
+                .map(|(r, _)| object::patch(Kind::HttpRoute, &r.meta, vec![])),
+        );
+        for service in
+            self.services().filter(|service| service.selector.contains_key(api::HASH) && old(&service.meta))
+        {
+            stamps.push(object::patch(Kind::Service, &service.meta, vec![]));
+        }
+        if let Some(canary) = self.canary().filter(|canary| old(&canary.meta) && !self.adopted()) {
+            stamps.push(object::patch(Kind::ReplicaSet, &canary.meta, vec![]));
+        }
+        self.writes = stamps;
+        self.status.epoch = self.s.epoch;
+        true
+    }
+
+    /// Ends the pass: the status is written if it says something new.
+    pub(super) fn finish(mut self) -> Decision {
+        self.status.epoch = if self.status.trial.is_some() { self.s.epoch } else { self.r.status.epoch };
+        self.conditions();
+        let in_flight = self.status.trial.is_some() || self.status.waiting.is_some();
+        if self.status != self.r.status {
+            let status = Box::new(self.status);
+            self.writes.push(Write::Status { version: self.r.meta.version.clone(), status });
+        }
+        self.writes.append(&mut self.late);
+        Decision { writes: self.writes, events: self.events, asks: self.asks, wake: self.wake, in_flight }
+    }
+
+    /// Names what is awaited.
+    pub(super) fn wait(&mut self, reason: &str, message: impl Into<String>) {
+        self.status.waiting =
+            Some(Waiting { reason: reason.to_owned(), message: message.into(), until: None });
+    }
+
+    /// Names what is awaited, until when at the latest, and looks again then.
+    pub(super) fn wait_until(&mut self, reason: &str, message: impl Into<String>, until: Timestamp) {
+        self.status.waiting =
+            Some(Waiting { reason: reason.to_owned(), message: message.into(), until: Some(until) });
+        self.wake_at(until);
+    }
+
+    /// Looks again at this time, or earlier.
+    pub(super) fn wake_at(&mut self, at: Timestamp) {
+        self.wake = Some(self.wake.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    /// Tells an Event.
+    pub(super) fn tell(
+        &mut self,
+        warning: bool,
+        reason: &'static str,
+        action: impl Into<String>,
+        note: impl Into<String>,
+    ) {
+        self.events.push(Event { warning, reason, action: action.into(), note: note.into() });
+    }
+
+    /// The trial's memory. A phase in flight without it can't be; then an empty one does no harm.
+    pub(super) fn trial(&mut self) -> &mut Trial {
+        self.status.trial.get_or_insert_default()
+    }
+
+    /// A stage of the way that has lasted since it was first seen: true once `span` is over, else the wait is named.
+    pub(super) fn lasted(&mut self, span: SignedDuration, reason: &str, message: &str) -> bool {
+        let now = self.s.now;
+        let since = *self.trial().stage_since.get_or_insert(now);
+        if now.duration_since(since) >= span {
+            return true;
+        }
+        self.wait_until(reason, message, since + span);
+        false
+    }
+
+    /// The canary's `ReplicaSet`.
+    pub(super) fn canary(&self) -> Option<&'a ReplicaSet> {
+        let name = &self.status.canary.as_ref()?.replica_set;
+        self.s.replica_sets.iter().find(|set| set.meta.name == *name && !name.is_empty())
+    }
+
+    /// Stable's `ReplicaSet`.
+    pub(super) fn stable(&self) -> Option<&'a ReplicaSet> {
+        let name = &self.status.stable.as_ref()?.replica_set;
+        self.s.replica_sets.iter().find(|set| set.meta.name == *name)
+    }
+
+    /// The canary's revision.
+    pub(super) fn revision(&self) -> String {
+        self.status.canary.as_ref().map(|canary| canary.revision.clone()).unwrap_or_default()
+    }
+
+    /// Stable's revision.
+    pub(super) fn stable_revision(&self) -> String {
+        self.status.stable.as_ref().map(|stable| stable.revision.clone()).unwrap_or_default()
+    }
+
+    /// Whether the Deployment's template is held: paused, with our label.
+    pub(super) fn held(&self) -> bool {
+        self.d.paused && self.d.meta.labels.contains_key(api::HELD)
+    }
+
+    /// Whether the canary is the Deployment's own already.
+    pub(super) fn adopted(&self) -> bool {
+        self.canary().is_some_and(|canary| canary.controller.as_deref() == Some(&self.d.meta.uid))
+    }
+
+    /// The Services that carry the Deployment's traffic.
+    pub(super) fn services(&self) -> impl Iterator<Item = &'a Service> + use<'a> {
+        let s = self.s;
+        plain(s)
+    }
+
+    /// The canary Service.
+    pub(super) fn canary_service(&self) -> Option<&'a Service> {
+        let name = &self.status.trial.as_ref()?.canary_service;
+        self.s.services.iter().find(|service| service.meta.name == *name)
+    }
+
+    /// The route in use, and how it was.
+    pub(super) fn route(&self) -> Option<(&'a Route, Original)> {
+        let (name, original) = self.status.trial.as_ref()?.routes.first_key_value()?;
+        let route = self.s.routes.iter().find(|route| route.meta.name == *name)?;
+        Some((route, original.clone()))
+    }
+
+    fn pair<T>(&self, then: impl FnOnce(&Pair) -> T) -> Option<T> {
+        let trial = self.status.trial.as_ref()?;
+        let pair =
+            Pair { namespace: &self.s.namespace, stable: &trial.service, canary: &trial.canary_service };
+        Some(then(&pair))
+    }
+
+    /// The canary's weight as the route says.
+    pub(super) fn weight(&self) -> Option<u8> {
+        let (route, _) = self.route()?;
+        self.pair(|pair| gateway::seen(&route.spec, pair)).flatten()
+    }
+
+    /// The write that gives the canary this weight; nothing where the route has it, or is gone.
+    pub(super) fn reweight(&self, weight: u8, failed: Option<&str>) -> Option<Write> {
+        let (route, original) = self.route()?;
+        let marked = failed.is_none_or(|revision| {
+            route.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision)
+        });
+        if self.weight() == Some(weight) && marked {
+            return None;
+        }
+        let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight))?.ok()?;
+        Some(object::route(route, &wanted, failed))
+    }
+
+    /// The write that gives the route back as it was.
+    pub(super) fn unroute(&self) -> Option<Write> {
+        let (route, original) = self.route()?;
+        let wanted: Value = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
+        object::restored(route, &wanted)
+    }
+
+    /// Pins all Services that carry the Deployment's traffic, or unpins them. Returns whether they are so already.
+    pub(super) fn pin(&mut self, hash: Option<&str>) -> bool {
+        let pins: Vec<_> = self.services().filter_map(|service| object::pin(service, hash)).collect();
+        let done = pins.is_empty();
+        self.writes.extend(pins);
+        done
+    }
+
+    /// How many ready pods of a hash stand behind a Service.
+    pub(super) fn ready(&self, service: &Service, hash: &str) -> i32 {
+        object::ready(service, &self.hashes, hash)
+    }
+
+    /// Enters a stage of the handover.
+    pub(super) fn enter(&mut self, stage: Handover) {
+        let trial = self.trial();
+        trial.handover = Some(stage);
+        trial.stage_since = None;
+    }
+
+    /// The time at which a span after `since` is over.
+    pub(super) fn after(since: Timestamp, span: Duration) -> Timestamp {
+        SignedDuration::try_from(span)
+            .ok()
+            .and_then(|span| since.checked_add(span).ok())
+            .unwrap_or(Timestamp::MAX)
+    }
+
+    fn conditions(&mut self) {
+        let phase = self.status.phase;
+        let progressing = self.status.trial.is_some();
+        let complete =
+            phase == Phase::Stable && !progressing && !self.held() && self.status.waiting.is_none();
+        let (reason, message) = self.status.waiting.as_ref().map_or_else(
+            || (format!("{phase:?}"), String::new()),
+            |waiting| (waiting.reason.clone(), waiting.message.clone()),
+        );
+        self.condition("Progressing", progressing, &reason, &message);
+        self.condition("Complete", complete, &reason, &message);
+        let failed = self
+            .status
+            .failure
+            .as_ref()
+            .filter(|_| matches!(phase, Phase::RollingBack | Phase::RolledBack))
+            .cloned();
+        match failed {
+            Some(failure) => self.condition("Healthy", false, &failure.reason, &failure.message),
+            None => self.condition("Healthy", true, "NoFailure", ""),
+        }
+    }
+
+    /// Sets a condition; its transition time moves only when its status does.
+    pub(super) fn condition(&mut self, type_: &str, value: bool, reason: &str, message: &str) {
+        let status = if value { "True" } else { "False" };
+        let before = self.status.conditions.iter().position(|condition| condition.type_ == type_);
+        let since = before
+            .map(|at| &self.status.conditions[at])
+            .filter(|condition| condition.status == status)
+            .map_or(Time(self.s.now), |condition| condition.last_transition_time.clone());
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+            last_transition_time: since,
+            observed_generation: Some(self.r.meta.generation),
+        };
+        match before {
+            Some(at) => self.status.conditions[at] = condition,
+            None => self.status.conditions.push(condition),
+        }
+    }
+}

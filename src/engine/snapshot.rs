@@ -1,0 +1,203 @@
+//! All that a decision may rest on: values only, read afresh, with the time in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::{
+    analysis::Outcome,
+    api::{RolloutPolicySpec, RolloutSpec, RolloutStatus},
+    traffic::gateway::Acceptance,
+};
+
+/// The world around one Deployment at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// When it was read.
+    pub now: Timestamp,
+    /// The term of leadership it was read in.
+    pub epoch: u64,
+    /// How long a router and connections get to leave what no longer serves.
+    pub drain: SignedDuration,
+    /// Whether admission holds template changes.
+    pub gated: bool,
+    /// The namespace of it all.
+    pub namespace: String,
+    /// The Deployment's name, and the Rollout's.
+    pub name: String,
+    /// The Deployment, if it is there.
+    pub deployment: Option<Deployment>,
+    /// The Rollout, if it is there.
+    pub rollout: Option<Rollout>,
+    /// The policy that the annotation names.
+    pub policy: Policy,
+    /// All `ReplicaSets` whose pods the Deployment's selector matches.
+    pub replica_sets: Vec<ReplicaSet>,
+    /// All Services of the namespace whose selector, less the hash, matches the pod template, and all canary Services of this Rollout.
+    pub services: Vec<Service>,
+    /// The pods that the Deployment's selector matches.
+    pub pods: Vec<Pod>,
+    /// All `HTTPRoutes` of the namespace.
+    pub routes: Vec<Route>,
+    /// Answers of Prometheus that came since the last decision.
+    pub readings: Vec<Reading>,
+    /// Metrics that are being asked right now.
+    pub asking: BTreeSet<String>,
+}
+
+/// The name, identity and version of an object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Its name.
+    pub name: String,
+    /// Its uid.
+    pub uid: String,
+    /// Its resource version.
+    pub version: String,
+    /// Its generation.
+    pub generation: i64,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// The epoch it carries, as a label (Deployment) or an annotation (all else); 0 without.
+    pub epoch: u64,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations.
+    pub annotations: BTreeMap<String, String>,
+    /// When it was created.
+    pub created: Option<Timestamp>,
+}
+
+/// The user's Deployment.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    /// Who it is.
+    pub meta: Meta,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `spec.paused`.
+    pub paused: bool,
+    /// `spec.template`, raw.
+    pub template: Value,
+    /// `spec.selector`, raw.
+    pub selector: Value,
+    /// `spec.minReadySeconds`.
+    pub min_ready_seconds: i32,
+    /// `spec.strategy.type` is `Recreate`.
+    pub recreate: bool,
+    /// `spec.strategy.rollingUpdate.maxSurge` of these replicas, rounded up; 0 for Recreate.
+    pub max_surge: i32,
+    /// `spec.revisionHistoryLimit`.
+    pub history_limit: i32,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+}
+
+/// The Rollout.
+#[derive(Clone, Debug)]
+pub struct Rollout {
+    /// Who it is.
+    pub meta: Meta,
+    /// Whether it carries our finalizer.
+    pub finalizer: bool,
+    /// What people want.
+    pub spec: RolloutSpec,
+    /// What was decided so far.
+    pub status: RolloutStatus,
+}
+
+/// The policy that the annotation names.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(clippy::large_enum_variant)]
+pub enum Policy {
+    /// There is no annotation.
+    Unnamed,
+    /// There is no such policy; the name as the annotation gives it.
+    Missing(String),
+    /// It can't be read as a policy.
+    Unreadable(String),
+    /// It is there. Not yet checked.
+    Found(RolloutPolicySpec),
+}
+
+/// A `ReplicaSet`.
+#[derive(Clone, Debug)]
+pub struct ReplicaSet {
+    /// Who it is.
+    pub meta: Meta,
+    /// The uid of its controller.
+    pub controller: Option<String>,
+    /// Its hash label.
+    pub hash: String,
+    /// `spec.template`, raw, without the hash label.
+    pub template: Value,
+    /// `spec.replicas`.
+    pub replicas: i32,
+    /// `spec.minReadySeconds`.
+    pub min_ready_seconds: i32,
+    /// `status.availableReplicas`.
+    pub available: i32,
+    /// `status.replicas`.
+    pub existing: i32,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+}
+
+/// A Service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// Who it is.
+    pub meta: Meta,
+    /// Its selector.
+    pub selector: BTreeMap<String, String>,
+    /// `spec.ports`, raw.
+    pub ports: Value,
+    /// It is of type LoadBalancer, or its traffic policy is Local: it is widened, never narrowed.
+    pub widen_only: bool,
+    /// The names of the pods behind it that are ready.
+    pub ready: BTreeSet<String>,
+}
+
+/// A pod.
+#[derive(Clone, Debug)]
+pub struct Pod {
+    /// Its name.
+    pub name: String,
+    /// Its hash label.
+    pub hash: String,
+    /// Why a container of it doesn't run: reason and message.
+    pub trouble: Option<(String, String)>,
+    /// The most restarts of one of its containers.
+    pub restarts: i32,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// An `HTTPRoute`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// Who it is.
+    pub meta: Meta,
+    /// Its `spec`, raw.
+    pub spec: Value,
+    /// What its gateways say of this generation.
+    pub acceptance: Acceptance,
+}
+
+/// An answer of Prometheus.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reading {
+    /// The revision it was asked for.
+    pub revision: String,
+    /// The step, counted from 0.
+    pub step: usize,
+    /// The metric.
+    pub metric: String,
+    /// The query as it was sent.
+    pub query: String,
+    /// The time it was asked for.
+    pub at: Timestamp,
+    /// The answer.
+    pub outcome: Outcome,
+}

@@ -1,0 +1,136 @@
+//! Whole rollouts in a small world, in virtual time.
+
+mod world;
+
+use jiff::ToSpan as _;
+use serde_json::json;
+use world::World;
+
+use super::*;
+use crate::{analysis::Outcome, api::Phase};
+
+#[test]
+fn a_good_release_goes_out_in_steps_and_keeps_its_pods() {
+    let mut world = World::stable();
+    world.rest();
+    assert_eq!(world.status().phase, Phase::Stable);
+    let before = world.s.routes[0].spec.clone();
+    world.push("demo:v2");
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100]);
+    assert_eq!(world.status().phase, Phase::Stable);
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    assert_eq!(world.s.routes[0].spec, before);
+    let d = world.s.deployment.as_ref().unwrap();
+    assert!(!d.paused && d.meta.labels.is_empty());
+    assert_eq!(world.s.services.len(), 1);
+    assert!(!world.s.services[0].selector.contains_key(crate::api::HASH));
+    assert_eq!(world.started, 4, "only the canary's own pods ever start");
+}
+
+#[test]
+fn at_rest_nothing_is_written_and_a_new_term_writes_nothing_either() {
+    let mut world = World::stable();
+    world.rest();
+    world.s.epoch += 1;
+    world.s.now += 1.hour();
+    assert_eq!(decide(&world.s), Decision::default());
+}
+
+#[test]
+fn the_pass_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
+    let mut world = World::stable();
+    world.rest();
+    world.answer = Outcome::Value(0.2);
+    world.push("demo:v2");
+    while world.status().phase != Phase::RollingBack {
+        world.pass();
+    }
+    assert_eq!(
+        world.s.routes[0].meta.annotations[crate::api::FAILED],
+        world.status().canary.as_ref().unwrap().revision
+    );
+    assert_eq!(world.weights, [25, 0]);
+    world.rest();
+    let status = world.status();
+    assert_eq!(status.phase, Phase::RolledBack);
+    let failure = status.failure.as_ref().unwrap();
+    assert_eq!((failure.reason.as_str(), failure.value), ("MetricFailed", Some(0.2)));
+    assert!(world.s.deployment.as_ref().unwrap().paused, "the rejected template stays held");
+    assert_eq!(world.s.routes[0].meta.annotations.len(), 0);
+    world.push("demo:v1");
+    world.rest();
+    assert_eq!(world.status().phase, Phase::Stable);
+    assert_eq!(world.started, 1, "going back starts no pod");
+    assert_eq!(world.s.replica_sets.len(), 1);
+}
+
+#[test]
+fn no_data_neither_promotes_nor_rolls_back() {
+    let mut world = World::stable();
+    world.rest();
+    world.answer = Outcome::NoData;
+    world.push("demo:v2");
+    for _ in 0..300 {
+        world.pass();
+    }
+    assert_eq!(world.status().phase, Phase::Stepping);
+    assert_eq!(world.weights, [25]);
+    world.answer = Outcome::Value(1.0);
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn a_newer_template_sends_traffic_home_before_it_starts_over() {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    while world.status().weight != Some(50) {
+        world.pass();
+    }
+    world.push("demo:v3");
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 0, 25, 50, 100]);
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
+}
+
+#[test]
+fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
+    let mut world = World::stable();
+    world.rest();
+    world.answer = Outcome::Value(0.2);
+    world.push("demo:v2");
+    loop {
+        let decision = decide(&world.s);
+        let back = decision
+            .writes
+            .iter()
+            .any(|write| matches!(write, Write::Status { status, .. } if status.phase == Phase::RollingBack));
+        if back {
+            assert!(matches!(decision.writes[0], Write::Patch { kind: Kind::HttpRoute, .. }));
+            world.write(&decision.writes[0]);
+            break;
+        }
+        world.pass();
+    }
+    world.answer = Outcome::Value(1.0);
+    world.s.readings.clear();
+    world.s.epoch += 1;
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+}
+
+#[test]
+fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.strategy.canary.as_mut().unwrap().steps[0].mirror = Some(5);
+    world.rest();
+    let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "NotYetSupported"));
+    world.push("demo:v2");
+    world.rest();
+    assert_eq!(world.s.routes[0].spec["rules"][0]["backendRefs"], json!([{"name": "web", "port": 80}]));
+    assert!(world.s.deployment.as_ref().unwrap().paused);
+}
