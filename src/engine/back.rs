@@ -4,10 +4,10 @@ use super::{Kind, Reading, object, pass::Pass};
 use crate::api::{Failure, Phase};
 
 /// Turns back for a failure: the route's patch comes before all else and carries the mark.
-pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: String, reading: Option<(&Reading, f64)>) {
+pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading: Option<(&Reading, f64)>) {
     let failure = Failure {
         reason: reason.to_owned(),
-        message: message.clone(),
+        message: message.to_owned(),
         metric: reading.map(|(reading, _)| reading.metric.clone()),
         query: reading.map(|(reading, _)| reading.query.clone()),
         value: reading.map(|(_, value)| value),

@@ -23,12 +23,7 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
         pass.route().and_then(|(route, _)| route.meta.annotations.get(crate::api::FAILED).cloned())
         && mark == revision
     {
-        back::fail(
-            pass,
-            "Failed",
-            "traffic was taken back before this term of leadership began".into(),
-            None,
-        );
+        back::fail(pass, "Failed", "traffic was taken back before this term of leadership began", None);
         return true;
     }
     if pass.s.policy == super::Policy::Unnamed || pass.r.meta.deleting || pass.d.meta.deleting {
@@ -51,7 +46,7 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
         return true;
     }
     if pass.r.spec.abort.as_ref().is_some_and(|abort| abort.revision == revision) {
-        back::fail(pass, "Aborted", "a person aborted it".into(), None);
+        back::fail(pass, "Aborted", "a person aborted it", None);
         return true;
     }
     let crashing = pass.s.pods.iter().find(|pod| {
@@ -60,7 +55,7 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
     });
     if let Some(pod) = crashing {
         let message = format!("pod {} crashed again and again ({} restarts)", pod.name, pod.restarts);
-        back::fail(pass, "CrashLoop", message, None);
+        back::fail(pass, "CrashLoop", &message, None);
         return true;
     }
     read(pass)
@@ -102,7 +97,7 @@ fn read(pass: &mut Pass) -> bool {
                 _ => "out of bounds".to_owned(),
             };
             let message = format!("metric {} is {value}, {limit}", metric.name);
-            back::fail(pass, "MetricFailed", message, Some((reading, value)));
+            back::fail(pass, "MetricFailed", &message, Some((reading, value)));
             return true;
         }
     }

@@ -36,7 +36,7 @@ pub(super) fn go_on(pass: &mut Pass) {
         back::fail(
             pass,
             "TemplateAltered",
-            "admission changes the template of ReplicaSets, so the canary is not what was pushed".into(),
+            "admission changes the template of ReplicaSets, so the canary is not what was pushed",
             None,
         );
         return;

@@ -153,7 +153,7 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// `spec.ports`, raw.
     pub ports: Value,
-    /// It is of type LoadBalancer, or its traffic policy is Local: it is widened, never narrowed.
+    /// It is of type `LoadBalancer`, or its traffic policy is Local: it is widened, never narrowed.
     pub widen_only: bool,
     /// The names of the pods behind it that are ready.
     pub ready: BTreeSet<String>,

@@ -18,7 +18,7 @@ pub(super) fn pods_for(weight: u8, replicas: i32) -> i32 {
 /// Makes the canary this large and waits until it stands ready behind its Service. Returns whether it does.
 pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: std::time::Duration) -> bool {
     let Some(canary) = pass.canary() else {
-        back::fail(pass, "CanaryGone", "the canary ReplicaSet was deleted".into(), None);
+        back::fail(pass, "CanaryGone", "the canary ReplicaSet was deleted", None);
         return false;
     };
     if canary.replicas < wanted {
@@ -46,7 +46,7 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: std::time::Duration
     let since = *pass.trial().step_since.get_or_insert(now);
     let until = Pass::after(since, deadline);
     if now >= until {
-        back::fail(pass, "PodsNotReady", format!("the canary's pods were not ready in time{why}"), None);
+        back::fail(pass, "PodsNotReady", &format!("the canary's pods were not ready in time{why}"), None);
         return false;
     }
     pass.wait_until("Pods", format!("waiting for {wanted} ready canary pods{why}"), until);
@@ -125,11 +125,11 @@ fn measure(pass: &mut Pass, valid: &valid::Valid, weight: u8, hold: std::time::D
         Verdict::Pass => next(pass, valid),
         Verdict::Error => pass.wait("MetricsUnavailable", said),
         _ if now >= until => {
-            pass.wait("Inconclusive", "the step reached its deadline without a verdict: it holds and asks")
+            pass.wait("Inconclusive", "the step reached its deadline without a verdict: it holds and asks");
         }
         Verdict::Inconclusive => pass.wait_until("Inconclusive", said, until),
         Verdict::Pending | Verdict::Fail => {
-            pass.wait_until("Metrics", "waiting for each metric's verdict", until)
+            pass.wait_until("Metrics", "waiting for each metric's verdict", until);
         }
     }
 }

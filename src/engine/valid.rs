@@ -236,15 +236,10 @@ fn canary_service(s: &Snapshot, service: &Service) -> Result<String, Refusal> {
         return Ok(own.meta.name.clone());
     }
     let name = format!("{}-canary", service.meta.name);
-    match s.services.iter().any(|other| other.meta.name == name) {
-        true => Err(Refusal::new(
-            "Conflict",
-            format!(
-                "Service {name} is not Steelyard's: rename it, or label it {}={}",
-                api::CANARY_OF,
-                service.meta.name
-            ),
-        )),
-        false => Ok(name),
+    if s.services.iter().any(|other| other.meta.name == name) {
+        let label = format!("{}={}", api::CANARY_OF, service.meta.name);
+        let why = format!("Service {name} is not Steelyard's: rename it, or label it {label}");
+        return Err(Refusal::new("Conflict", why));
     }
+    Ok(name)
 }

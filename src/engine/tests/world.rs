@@ -182,7 +182,7 @@ impl World {
                 ready: BTreeSet::new(),
             }),
             Write::Delete { kind: Kind::ReplicaSet, name, .. } => {
-                self.s.replica_sets.retain(|set| set.meta.name != *name)
+                self.s.replica_sets.retain(|set| set.meta.name != *name);
             }
             Write::Delete { name, .. } => self.s.services.retain(|service| service.meta.name != *name),
             Write::Status { status, .. } => self.s.rollout.as_mut().unwrap().status = (**status).clone(),
