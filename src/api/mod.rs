@@ -8,6 +8,7 @@ pub use rollout::*;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
+use serde_json::Value;
 
 /// The API group of all kinds, and the prefix of every label and annotation.
 pub const GROUP: &str = "steelyard.io";
@@ -32,5 +33,37 @@ pub const FINALIZER: &str = "steelyard.io/in-flight";
 
 /// All definitions, in the order in which they are installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![RolloutPolicy::crd(), ClusterRolloutPolicy::crd(), Rollout::crd()]
+    vec![plainly(RolloutPolicy::crd()), plainly(ClusterRolloutPolicy::crd()), plainly(Rollout::crd())]
+}
+
+/// Drops the formats of Rust's unsigned integers: Kubernetes knows none of them and would warn at each apply. Their
+/// bounds are in the schema beside them.
+fn plainly(crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    let Ok(mut raw) = serde_json::to_value(&crd) else { return crd };
+    without_unsigned(&mut raw);
+    serde_json::from_value(raw).unwrap_or(crd)
+}
+
+fn without_unsigned(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            if map.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
+                map.remove("format");
+            }
+            map.values_mut().for_each(without_unsigned);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_unsigned),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_use_no_format_that_kubernetes_does_not_know() {
+        let text = serde_json::to_string(&crds()).unwrap();
+        assert!(text.contains("date-time") && !text.contains("\"uint"), "an unsigned format is left");
+    }
 }
