@@ -5,7 +5,9 @@
 
 use jiff::SignedDuration;
 
-use super::{judge, object, pass::Pass, step};
+use serde_json::json;
+
+use super::{Kind, ReplicaSet, judge, object, pass::Pass, step};
 use crate::api::{Handover, Phase};
 
 /// By this annotation the Deployment controller says that it has taken a `ReplicaSet` as its own.
@@ -92,6 +94,10 @@ fn adopt(pass: &mut Pass) {
         pass.enter(Handover::Released);
         return;
     }
+    if pass.adopted() && canary.template != pass.d.template {
+        adopted_as_old(pass, canary, stable);
+        return;
+    }
     if pass.adopted() {
         pass.wait(
             "DeploymentController",
@@ -128,6 +134,24 @@ fn adopt(pass: &mut Pass) {
         return;
     }
     pass.writes.push(object::adoption(pass.d, &canary.meta, &canary.hash));
+}
+
+/// The template changed just before the adoption, so the Deployment controller counts the canary as one of its old
+/// `ReplicaSets`: it will neither stamp it nor shrink stable. Both are done in its place; the newer template stays held.
+fn adopted_as_old(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
+    if !canary.meta.annotations.contains_key(REVISION) {
+        let known = pass
+            .s
+            .replica_sets
+            .iter()
+            .filter_map(|set| set.meta.annotations.get(REVISION)?.parse::<u64>().ok());
+        let next = known.max().unwrap_or(0) + 1;
+        let path = "/metadata/annotations/deployment.kubernetes.io~1revision";
+        let op = json!({"op": "add", "path": path, "value": next.to_string()});
+        pass.writes.push(object::unstamped(Kind::ReplicaSet, &canary.meta, vec![op]));
+    } else if stable.replicas > 0 {
+        pass.writes.push(object::scale(&stable.meta, 0));
+    }
 }
 
 fn release(pass: &mut Pass) {

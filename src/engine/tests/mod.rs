@@ -134,3 +134,24 @@ fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     assert_eq!(world.s.routes[0].spec["rules"][0]["backendRefs"], json!([{"name": "web", "port": 80}]));
     assert!(world.s.deployment.as_ref().unwrap().paused);
 }
+
+#[test]
+fn a_push_in_the_moment_of_adoption_finishes_the_handover_and_starts_anew() {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    loop {
+        let decision = decide(&world.s);
+        let adoption = |write: &&Write| matches!(write, Write::Patch { kind: Kind::ReplicaSet, ops, .. } if ops.len() == 3);
+        if let Some(adoption) = decision.writes.iter().find(adoption) {
+            world.write(adoption);
+            world.push("demo:v3");
+            break;
+        }
+        world.pass();
+    }
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100, 25, 50, 100], "{:?}", world.status());
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
+    assert_eq!(world.started, 8);
+}

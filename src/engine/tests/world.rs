@@ -241,14 +241,16 @@ impl World {
 
     /// What the cluster's own controllers make of it.
     fn controllers(&mut self) {
-        let adopted = self
-            .s
-            .replica_sets
-            .iter_mut()
-            .find(|set| set.hash != "s1" && set.controller.as_deref() == Some("uid-web"));
-        if let Some(adopted) = adopted {
+        let template = &self.s.deployment.as_ref().unwrap().template;
+        let new = |set: &&mut ReplicaSet| {
+            set.hash != "s1" && set.controller.as_deref() == Some("uid-web") && set.template == *template
+        };
+        if let Some(adopted) = self.s.replica_sets.iter_mut().find(new) {
             adopted.meta.annotations.insert("deployment.kubernetes.io/revision".into(), "2".into());
-            self.s.replica_sets.iter_mut().filter(|set| set.hash == "s1").for_each(|set| set.replicas = 0);
+            let name = adopted.meta.name.clone();
+            let old =
+                |set: &&mut ReplicaSet| set.controller.as_deref() == Some("uid-web") && set.meta.name != name;
+            self.s.replica_sets.iter_mut().filter(old).for_each(|set| set.replicas = 0);
         }
         self.s.pods.clear();
         for set in &mut self.s.replica_sets {
