@@ -1,0 +1,257 @@
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap as Headers, Response as Answer, Uri};
+use futures::stream;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use super::*;
+use ErrorClass::{Auth, ManySeries, Refused, Server, Timeout, TooLarge, Unparsable, Warnings, WrongType};
+
+/// How the fake answers.
+#[derive(Clone)]
+enum Reply {
+    Full(u16, String),
+    /// Forever more, until nobody reads.
+    Endless,
+    /// A beginning, and then nothing.
+    Stuck,
+    /// A beginning, and then a broken connection.
+    Broken,
+    Redirect,
+}
+
+/// A request as the fake got it.
+type Seen = Arc<Mutex<Vec<(String, Headers, String)>>>;
+
+struct Fake {
+    source: Source,
+    seen: Seen,
+    server: JoinHandle<()>,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn config(url: &str, timeout: Duration) -> SourceConfig {
+    // The second one to install it finds it installed.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let headers = BTreeMap::from([("x-scope-orgid".to_owned(), "team".to_owned())]);
+    SourceConfig { name: "main".to_owned(), url: url.to_owned(), headers, timeout: timeout.into() }
+}
+
+async fn answer(
+    State((reply, seen)): State<(Reply, Seen)>,
+    uri: Uri,
+    headers: Headers,
+    body: Bytes,
+) -> Answer<Body> {
+    seen.lock().unwrap().push((uri.to_string(), headers, String::from_utf8(body.to_vec()).unwrap()));
+    let begin = || stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"{\"status\":"))]);
+    let (status, body) = match reply {
+        Reply::Full(status, text) => (status, Body::from(text)),
+        Reply::Endless => (
+            200,
+            Body::from_stream(stream::repeat_with(|| {
+                Ok::<_, std::io::Error>(Bytes::from(vec![b' '; 65536]))
+            })),
+        ),
+        Reply::Stuck => (200, Body::from_stream(futures::StreamExt::chain(begin(), stream::pending()))),
+        Reply::Broken => {
+            let end = stream::iter([Err(std::io::Error::other("broken"))]);
+            (200, Body::from_stream(futures::StreamExt::chain(begin(), end)))
+        }
+        Reply::Redirect => (302, Body::empty()),
+    };
+    Answer::builder().status(status).header("location", "/elsewhere").body(body).unwrap()
+}
+
+async fn fake(reply: Reply, timeout: Duration) -> Fake {
+    let seen = Seen::default();
+    let app = Router::new().fallback(answer).with_state((reply, Arc::clone(&seen)));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/prefix", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    Fake { source: Source::new(&config(&url, timeout)).unwrap(), seen, server }
+}
+
+async fn asked(reply: Reply) -> Outcome {
+    fake(reply, Duration::from_secs(20)).await.source.ask("up", Timestamp::UNIX_EPOCH).await
+}
+
+fn success(kind: &str, result: &str) -> String {
+    format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#)
+}
+
+fn series(value: &str) -> String {
+    format!(r#"{{"metric":{{"a":"b"}},"value":[1.5,"{value}"]}}"#)
+}
+
+fn class(outcome: &Outcome) -> Option<ErrorClass> {
+    match outcome {
+        Outcome::Error { class, .. } => Some(*class),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn one_number_is_a_value_and_no_number_is_none() {
+    for (body, expected) in [
+        (success("scalar", r#"[1.5,"0.25"]"#), Outcome::Value(0.25)),
+        (success("scalar", r#"[1.5,"NaN"]"#), Outcome::NoData),
+        (success("vector", "[]"), Outcome::NoData),
+        (success("vector", &format!("[{}]", series("-1e3"))), Outcome::Value(-1000.0)),
+        (success("vector", &format!("[{}]", series("NaN"))), Outcome::NoData),
+        (success("vector", &format!("[{}]", series("+Inf"))), Outcome::NonFinite),
+        (success("vector", &format!("[{}]", series("-Inf"))), Outcome::NonFinite),
+        (
+            success("scalar", r#"[1,"2"]"#).replacen('{', r#"{"infos":["i"],"warnings":null,"#, 1),
+            Outcome::Value(2.0),
+        ),
+    ] {
+        assert_eq!(asked(Reply::Full(200, body.clone())).await, expected, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn everything_else_is_an_error_of_its_class() {
+    let bad = r#"{"status":"error","errorType":"bad_data","error":"no such function"}"#;
+    let two = format!("[{},{}]", series("1"), series("2"));
+    let warned = success("vector", &two).replacen('{', r#"{"warnings":["a store is down"],"#, 1);
+    let histogram = r#"[{"metric":{},"histogram":[1,{"count":"1"}]}]"#;
+    for (status, body, expected, says) in [
+        (200, success("vector", &two), ManySeries, "2 series"),
+        (200, warned, Warnings, "a store is down"),
+        (200, success("matrix", "[]"), WrongType, "matrix"),
+        (200, success("string", r#"[1,"x"]"#), WrongType, "string"),
+        (200, success("vector", histogram), WrongType, "histogram"),
+        (200, success("scalar", r#"[1,"x"]"#), Unparsable, "sample"),
+        (200, success("scalar", "[1]"), Unparsable, "sample"),
+        (200, success("tensor", "[]"), Unparsable, "type"),
+        (200, r#"{"status":"success"}"#.to_owned(), Unparsable, "no data"),
+        (200, "<html>secret</html>".to_owned(), Unparsable, "format"),
+        (200, String::new(), Unparsable, "format"),
+        (200, bad.to_owned(), Refused, "no such function"),
+        (400, bad.to_owned(), Refused, "HTTP 400: no such function"),
+        (422, bad.to_owned(), Refused, "HTTP 422: no such function"),
+        (404, "<html>secret</html>".to_owned(), Refused, "HTTP 404"),
+        (401, bad.to_owned(), Auth, "HTTP 401"),
+        (403, "<html>secret</html>".to_owned(), Auth, "HTTP 403"),
+        (500, "<html>secret</html>".to_owned(), Server, "HTTP 500"),
+        (503, bad.to_owned(), Server, "HTTP 503"),
+        // A value in an answer that is an error is no value.
+        (500, success("scalar", r#"[1,"1"]"#), Server, "HTTP 500"),
+    ] {
+        let outcome = asked(Reply::Full(status, body.clone())).await;
+        assert_eq!(class(&outcome), Some(expected), "{status} {body}: {outcome:?}");
+        let Outcome::Error { message, .. } = outcome else { panic!("no error") };
+        assert!(message.contains(says) && !message.contains("secret"), "{status} {body}: {message}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_text_of_prometheus_is_cut() {
+    let body = format!(r#"{{"status":"error","error":"{}"}}"#, "x".repeat(5000));
+    let Outcome::Error { message, .. } = asked(Reply::Full(400, body)).await else { panic!("no error") };
+    assert_eq!(message.chars().count(), crate::analysis::reading::MESSAGE_LIMIT);
+}
+
+#[tokio::test]
+async fn a_body_is_read_up_to_its_limit_and_no_further() {
+    let padded = |length: usize| {
+        let body = success("scalar", r#"[1,"1"]"#);
+        let padding = " ".repeat(length - body.len());
+        Reply::Full(200, body + &padding)
+    };
+    assert_eq!(asked(padded(BODY_LIMIT)).await, Outcome::Value(1.0));
+    assert_eq!(class(&asked(padded(BODY_LIMIT + 1)).await), Some(TooLarge));
+    assert_eq!(class(&asked(Reply::Endless).await), Some(TooLarge));
+}
+
+#[tokio::test]
+async fn the_timeout_holds_for_the_body_too() {
+    let fake = fake(Reply::Stuck, Duration::from_millis(300)).await;
+    let outcome = fake.source.ask("up", Timestamp::UNIX_EPOCH).await;
+    assert_eq!(class(&outcome), Some(Timeout), "{outcome:?}");
+    assert_eq!(fake.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn no_connection_and_a_broken_one_are_unreachable_and_tell_no_url() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://user:hidden@{}", listener.local_addr().unwrap());
+    drop(listener);
+    let source = Source::new(&config(&url, Duration::from_secs(20))).unwrap();
+    for outcome in [source.ask("up", Timestamp::UNIX_EPOCH).await, asked(Reply::Broken).await] {
+        assert_eq!(class(&outcome), Some(ErrorClass::Unreachable), "{outcome:?}");
+        assert!(
+            !format!("{outcome:?}").contains("hidden") && !format!("{outcome:?}").contains("http:"),
+            "{outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let fake = fake(Reply::Redirect, Duration::from_secs(20)).await;
+    let outcome = fake.source.ask("up", Timestamp::UNIX_EPOCH).await;
+    assert_eq!(class(&outcome), Some(Refused), "{outcome:?}");
+    assert_eq!(fake.seen.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_question_carries_its_time_in_milliseconds_and_the_headers() {
+    let fake = fake(Reply::Full(200, success("vector", "[]")), Duration::from_secs(20)).await;
+    let at: Timestamp = "2026-01-02T03:04:05.0678Z".parse().unwrap();
+    fake.source.ask("up{a=\"b&c\"}", at).await;
+    let seen = fake.seen.lock().unwrap();
+    let (uri, headers, body) = &seen[0];
+    assert_eq!(uri, "/prefix/api/v1/query");
+    assert_eq!(headers["x-scope-orgid"], "team");
+    assert_eq!(body, "query=up%7Ba%3D%22b%26c%22%7D&time=1767323045.067&timeout=20000ms");
+}
+
+#[test]
+fn moments_have_three_decimals_on_both_sides_of_1970() {
+    for (milliseconds, expected) in [(0, "0.000"), (1_005, "1.005"), (-500, "-0.500"), (-1_001, "-1.001")] {
+        assert_eq!(seconds(Timestamp::from_millisecond(milliseconds).unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_configuration_is_read_with_a_go_like_timeout_and_tells_no_secrets() {
+    let text =
+        r#"{"name": "main", "url": "http://u:hidden@h", "headers": {"authorization": "Bearer hidden"}}"#;
+    let mut read: SourceConfig = serde_json::from_str(text).unwrap();
+    assert_eq!(Duration::from(read.timeout), Duration::from_secs(10));
+    assert!(!format!("{read:?}").contains("hidden"));
+    let timed = text.replacen('{', r#"{"timeout": "1m30s", "#, 1);
+    read = serde_json::from_str(&timed).unwrap();
+    assert_eq!(Duration::from(read.timeout), Duration::from_secs(90));
+    assert!(serde_json::from_str::<SourceConfig>(&text.replacen('{', r#"{"proxy": "x", "#, 1)).is_err());
+}
+
+#[test]
+fn a_configuration_that_can_not_be_right_is_refused() {
+    let good = || config("http://prometheus:9090", Duration::from_secs(1));
+    assert!(Source::new(&good()).is_ok());
+    for url in ["", "prometheus:9090", "file:///etc/passwd", "ftp://host"] {
+        let result = Source::new(&SourceConfig { url: url.to_owned(), ..good() });
+        assert!(matches!(result, Err(SourceError::Url { .. })), "{url}");
+    }
+    for (key, value) in [("a b", "x"), ("a", "x\ny")] {
+        let headers = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        let result = Source::new(&SourceConfig { headers, ..good() });
+        assert!(matches!(result, Err(SourceError::Header { .. })), "{key}");
+    }
+    for timeout in ["0s", "-1s"] {
+        let result = Source::new(&SourceConfig { timeout: timeout.parse().unwrap(), ..good() });
+        assert!(matches!(result, Err(SourceError::Timeout { .. })), "{timeout}");
+    }
+}
