@@ -13,6 +13,9 @@
 
 pub mod analysis;
 pub mod api;
+pub mod cli;
+pub mod cluster;
 pub mod engine;
 pub mod metrics;
+pub mod telemetry;
 pub mod traffic;

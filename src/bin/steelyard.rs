@@ -1,2 +1,15 @@
-//! steelyard
-fn main() {}
+//! The `steelyard` program: the controller, and what operators do without a cluster.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use steelyard::cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("error: another TLS provider is installed");
+        return ExitCode::FAILURE;
+    }
+    cli::run(cli::Cli::parse()).await
+}

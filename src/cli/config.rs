@@ -1,0 +1,99 @@
+//! The operator's configuration file.
+
+use jiff::SignedDuration;
+use kube::core::Duration;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::metrics::prometheus::SourceConfig;
+
+/// What the operator decides for the whole cluster.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// How long routers and connections get to leave what no longer serves. Default 2s.
+    pub drain: Duration,
+    /// Where policies may look.
+    pub prometheus: Prometheus,
+}
+
+/// Where policies may look.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Prometheus {
+    /// The sources, which policies name.
+    pub sources: Vec<SourceConfig>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { drain: std::time::Duration::from_secs(2).into(), prometheus: Prometheus::default() }
+    }
+}
+
+impl Config {
+    /// `drain` as the engine takes it.
+    pub fn drain(&self) -> SignedDuration {
+        std::time::Duration::from(self.drain).try_into().unwrap_or_default()
+    }
+}
+
+/// Why the configuration can't be used.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file can't be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It isn't a configuration; the cause names line and column.
+    #[error("{path} is not a configuration")]
+    Parse {
+        /// The file.
+        path: String,
+        /// Where and why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// Reads a configuration; `path` is for the message only.
+pub fn parse(path: &str, text: &str) -> Result<Config, ConfigError> {
+    if text.trim().is_empty() {
+        return Ok(Config::default());
+    }
+    serde_saphyr::from_str(text)
+        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: source.to_string().into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_configuration_is_read() {
+        let text = "drain: 500ms\nprometheus:\n  sources:\n  - name: default\n    url: http://prometheus:9090/prefix\n    headers: {X-Scope-OrgID: a}\n    timeout: 3s\n";
+        let config = parse("config.yaml", text).expect("a configuration");
+        assert_eq!(config.drain(), SignedDuration::from_millis(500));
+        assert_eq!(config.prometheus.sources[0].headers["X-Scope-OrgID"], "a");
+    }
+
+    #[test]
+    fn an_unknown_field_is_an_error_with_its_place() {
+        let error =
+            parse("config.yaml", "drain: 2s\nprometheus:\n  source: []\n").expect_err("an unknown field");
+        let line = crate::cluster::chain(&error);
+        assert!(line.contains("source") && line.contains("line 3"), "{line}");
+    }
+
+    #[test]
+    fn nothing_said_means_two_seconds_and_no_sources() {
+        let config = parse("config.yaml", "\n").expect("a configuration");
+        assert_eq!(config.drain(), SignedDuration::from_secs(2));
+        assert!(config.prometheus.sources.is_empty());
+    }
+}

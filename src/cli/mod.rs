@@ -1,0 +1,48 @@
+//! The `steelyard` program's commands.
+
+mod config;
+mod controller;
+mod crds;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+pub use config::{Config, ConfigError, parse};
+pub use controller::Options;
+pub use crds::files;
+
+/// Progressive delivery for the Deployments you already have.
+#[derive(Debug, Parser)]
+#[command(version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the controller.
+    Controller(Options),
+    /// Print the custom resource definitions.
+    Crds {
+        /// Write one file each into this directory instead.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// Does what the command line says.
+pub async fn run(cli: Cli) -> ExitCode {
+    let result = match cli.command {
+        Command::Controller(options) => controller::run(options).await,
+        Command::Crds { dir } => crds::write(dir.as_deref()).map_err(Into::into),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", crate::cluster::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Answers of Prometheus on their way from the asking task to the next pass.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Mutex,
+};
+
+use tokio::time::Instant;
+
+use super::{Key, locked};
+use crate::engine::{Ask, Reading};
+
+/// An answer and when it came.
+#[derive(Clone, Debug)]
+pub struct Letter {
+    /// When it came.
+    pub arrived: Instant,
+    /// The answer.
+    pub reading: Reading,
+}
+
+#[derive(Debug, Default)]
+struct Slot {
+    letters: Vec<Letter>,
+    asking: BTreeSet<(String, String)>,
+}
+
+/// Every Deployment's answers, each of which is handed out once.
+#[derive(Debug, Default)]
+pub struct Mailbox(Mutex<HashMap<Key, Slot>>);
+
+impl Mailbox {
+    /// Notes that `ask` is on its way; false where the same metric is being asked for this revision already.
+    pub fn asking(&self, key: &Key, ask: &Ask) -> bool {
+        let mut slots = locked(&self.0);
+        slots.entry(key.clone()).or_default().asking.insert((ask.revision.clone(), ask.metric.clone()))
+    }
+
+    /// An answer came.
+    pub fn post(&self, key: &Key, reading: Reading) {
+        let mut slots = locked(&self.0);
+        let slot = slots.entry(key.clone()).or_default();
+        slot.asking.remove(&(reading.revision.clone(), reading.metric.clone()));
+        slot.letters.push(Letter { arrived: Instant::now(), reading });
+    }
+
+    /// Takes all answers, and tells which metrics of `revision` are being asked.
+    pub fn take(&self, key: &Key, revision: Option<&str>) -> (Vec<Letter>, BTreeSet<String>) {
+        let mut slots = locked(&self.0);
+        let Some(slot) = slots.get_mut(key) else { return (Vec::new(), BTreeSet::new()) };
+        let asking = slot
+            .asking
+            .iter()
+            .filter(|(asked, _)| revision.is_none_or(|wanted| wanted == asked))
+            .map(|(_, metric)| metric.clone())
+            .collect();
+        let letters = std::mem::take(&mut slot.letters);
+        if slot.asking.is_empty() {
+            slots.remove(key);
+        }
+        (letters, asking)
+    }
+
+    /// Puts answers back that weren't used, before those that came since.
+    pub fn put_back(&self, key: &Key, mut letters: Vec<Letter>) {
+        if letters.is_empty() {
+            return;
+        }
+        let mut slots = locked(&self.0);
+        let slot = slots.entry(key.clone()).or_default();
+        letters.append(&mut slot.letters);
+        slot.letters = letters;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::analysis::Outcome;
+
+    fn key() -> Key {
+        Key { namespace: "n".into(), name: "a".into() }
+    }
+
+    fn reading(metric: &str) -> Reading {
+        Reading {
+            revision: "0abc".into(),
+            step: 0,
+            metric: metric.into(),
+            query: "up".into(),
+            at: Timestamp::UNIX_EPOCH,
+            outcome: Outcome::NoData,
+        }
+    }
+
+    fn ask(revision: &str) -> Ask {
+        Ask {
+            source: "default".into(),
+            revision: revision.into(),
+            step: 0,
+            metric: "m".into(),
+            query: "up".into(),
+            at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_question_is_asked_once_until_its_answer_came() {
+        let mail = Mailbox::default();
+        assert!(mail.asking(&key(), &ask("0abc")));
+        assert!(!mail.asking(&key(), &ask("0abc")));
+        assert!(mail.asking(&key(), &ask("0def")), "another revision's question is another one");
+        mail.post(&key(), reading("m"));
+        let (letters, asking) = mail.take(&key(), Some("0abc"));
+        assert_eq!(letters.len(), 1);
+        assert!(asking.is_empty());
+        assert_eq!(mail.take(&key(), Some("0def")).1.len(), 1);
+    }
+
+    #[test]
+    fn an_answer_is_handed_out_once_and_keeps_its_place_when_put_back() {
+        let mail = Mailbox::default();
+        mail.post(&key(), reading("first"));
+        let (letters, _) = mail.take(&key(), None);
+        assert!(mail.take(&key(), None).0.is_empty());
+        mail.post(&key(), reading("second"));
+        mail.put_back(&key(), letters);
+        let names: Vec<_> = mail.take(&key(), None).0.into_iter().map(|l| l.reading.metric).collect();
+        assert_eq!(names, ["first", "second"]);
+    }
+}

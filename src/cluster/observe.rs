@@ -1,0 +1,154 @@
+//! Reads the world around one Deployment afresh, so that no decision rests on a cache.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{
+    Key,
+    gate::Gate,
+    mailbox::{Letter, Mailbox},
+    raw::{CallError, Caller, collection},
+    read,
+};
+use crate::{
+    api::{CANARY_OF, POLICY, ROLLOUT, RolloutPolicySpec},
+    engine::{Kind, Policy, Service, Snapshot},
+};
+
+/// Why the world couldn't be read.
+#[derive(Debug, Error)]
+pub enum ObserveError {
+    /// A call failed.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The Rollout isn't one.
+    #[error("the Rollout can't be read")]
+    Rollout(#[source] serde_json::Error),
+}
+
+/// What the operator and this process add to what is read.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// The term of leadership.
+    pub epoch: u64,
+    /// How long routers and connections get to leave.
+    pub drain: SignedDuration,
+}
+
+/// Reads everything that [`crate::engine::decide`] may rest on, and the answers that came since, which the caller puts back if it doesn't use them.
+pub async fn observe(
+    caller: &Caller,
+    key: &Key,
+    given: Given,
+    gate: &Gate,
+    mail: &Mailbox,
+) -> Result<(Snapshot, Vec<Letter>), ObserveError> {
+    let Key { namespace, name } = key;
+    let path = |kind| collection(kind, namespace);
+    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
+    let (deployments, rollouts) = (path(Kind::Deployment), path(Kind::Rollout));
+    let (services, routes) = (path(Kind::Service), path(Kind::HttpRoute));
+    let (deployment, rollout, services, slices, routes) = tokio::try_join!(
+        caller.get(&deployments, name),
+        caller.get(&rollouts, name),
+        caller.list(&services, None),
+        caller.list(&slices, None),
+        caller.list(&routes, None),
+    )?;
+    let rollout = rollout.as_ref().map(read::rollout).transpose().map_err(ObserveError::Rollout)?;
+    let selector = deployment.as_ref().and_then(|d| read::selector(&d["spec"]["selector"]));
+    let annotation =
+        deployment.as_ref().and_then(|d| read::strings(d, "/metadata/annotations").remove(POLICY));
+    let (sets, pods) = (path(Kind::ReplicaSet), format!("/api/v1/namespaces/{namespace}/pods"));
+    let (policy, sets, pods, gated) = tokio::try_join!(
+        policy(caller, namespace, annotation.as_deref()),
+        chosen(caller, &sets, selector.as_deref()),
+        chosen(caller, &pods, selector.as_deref()),
+        gate.holds(caller, key, deployment.as_ref(), rollout.as_ref()),
+    )?;
+    let template =
+        deployment.as_ref().map(|d| read::strings(d, "/spec/template/metadata/labels")).unwrap_or_default();
+    let pinned: BTreeSet<&str> = rollout
+        .iter()
+        .filter_map(|r| r.status.trial.as_ref())
+        .flat_map(|t| {
+            t.services.iter().map(String::as_str).chain([t.service.as_str(), t.canary_service.as_str()])
+        })
+        .collect();
+    let revision = rollout.as_ref().and_then(|r| r.status.canary.as_ref()).map(|c| c.revision.as_str());
+    let (letters, asking) = mail.take(key, revision);
+    let snapshot = Snapshot {
+        now: Timestamp::now(),
+        epoch: given.epoch,
+        drain: given.drain,
+        gated,
+        namespace: namespace.clone(),
+        name: name.clone(),
+        deployment: deployment.as_ref().map(read::deployment),
+        policy,
+        replica_sets: sets.iter().map(read::replica_set).collect(),
+        services: of_interest(&services, &slices, name, &template, &pinned),
+        pods: pods.iter().map(read::pod).collect(),
+        routes: routes.iter().map(read::route).collect(),
+        readings: letters.iter().map(|l| l.reading.clone()).collect(),
+        asking,
+        rollout,
+    };
+    Ok((snapshot, letters))
+}
+
+/// Objects that a selector matches; none without a selector.
+async fn chosen(caller: &Caller, path: &str, selector: Option<&str>) -> Result<Vec<Value>, ObserveError> {
+    match selector {
+        Some(selector) => Ok(caller.list(path, Some(selector)).await?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// The policy that the annotation names.
+async fn policy(caller: &Caller, namespace: &str, annotation: Option<&str>) -> Result<Policy, ObserveError> {
+    let Some(named) = annotation.map(str::trim).filter(|n| !n.is_empty()) else { return Ok(Policy::Unnamed) };
+    let (path, name) = match named.strip_prefix("cluster/") {
+        Some(name) => ("/apis/steelyard.io/v1alpha1/clusterrolloutpolicies".to_owned(), name),
+        None => (format!("/apis/steelyard.io/v1alpha1/namespaces/{namespace}/rolloutpolicies"), named),
+    };
+    if name.is_empty()
+        || !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    {
+        return Ok(Policy::Missing(named.to_owned()));
+    }
+    let Some(object) = caller.get(&path, name).await? else { return Ok(Policy::Missing(named.to_owned())) };
+    let spec = object.get("spec").cloned().unwrap_or_default();
+    Ok(match serde_json::from_value::<RolloutPolicySpec>(spec) {
+        Ok(spec) => Policy::Found(spec),
+        Err(error) => Policy::Unreadable(error.to_string()),
+    })
+}
+
+/// Services that carry the Deployment's traffic, canary Services, and those the rollout in flight names.
+fn of_interest(
+    services: &[Value],
+    slices: &[Value],
+    name: &str,
+    template: &BTreeMap<String, String>,
+    pinned: &BTreeSet<&str>,
+) -> Vec<Service> {
+    let mut ready = read::endpoints(slices);
+    services
+        .iter()
+        .filter(|object| {
+            let labels = read::strings(object, "/metadata/labels");
+            let of_ours = labels.get(ROLLOUT).is_some_and(|r| r == name) || labels.contains_key(CANARY_OF);
+            let named = object["metadata"]["name"].as_str().is_some_and(|n| pinned.contains(n));
+            of_ours || named || read::selects(&read::strings(object, "/spec/selector"), template)
+        })
+        .map(|object| {
+            let pods =
+                ready.remove(object["metadata"]["name"].as_str().unwrap_or_default()).unwrap_or_default();
+            read::service(object, pods)
+        })
+        .collect()
+}

@@ -1,0 +1,172 @@
+//! One look at one Deployment: observe, decide, apply, until nothing is left to write.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+
+use super::{
+    Key,
+    apply::{Applied, ApplyError, End, apply},
+    events::Teller,
+    gate::{DOUBT, Gate},
+    lease::Fence,
+    mailbox::Mailbox,
+    observe::{Given, ObserveError, observe},
+    raw::Caller,
+};
+use crate::{
+    analysis::{ErrorClass, Outcome},
+    cluster::sources::Sources,
+    engine::{Ask, Reading, Snapshot, decide},
+    telemetry::metrics::Metrics,
+};
+
+/// How many plans one look may apply: more means that two wills fight over the same fields.
+const ROUNDS: usize = 20;
+
+/// What a look needs.
+pub struct Context {
+    /// The API server.
+    pub caller: Caller,
+    /// Whether writes may be sent.
+    pub fence: Fence,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Who tells Events.
+    pub teller: Teller,
+    /// The named metrics sources.
+    pub sources: Sources,
+    /// How long routers and connections get to leave.
+    pub drain: SignedDuration,
+    /// What is known of admission.
+    pub gate: Gate,
+    /// Answers on their way.
+    pub mail: Mailbox,
+    /// Whom to tell that a Deployment should be looked at at once.
+    pub wakes: UnboundedSender<Key>,
+}
+
+/// What a look leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Whether the rollout is in flight.
+    pub in_flight: bool,
+    /// When to look again though nothing happens.
+    pub wake: Option<Timestamp>,
+}
+
+/// Why a look ended early.
+#[derive(Debug, Error)]
+pub enum PassError {
+    /// The world couldn't be read.
+    #[error(transparent)]
+    Observe(#[from] ObserveError),
+    /// A write failed.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
+}
+
+/// Looks at `key` until a plan has no writes.
+pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> {
+    let given = Given { epoch: context.fence.epoch(), drain: context.drain };
+    for _ in 0..ROUNDS {
+        let (snapshot, letters) = observe(&context.caller, key, given, &context.gate, &context.mail).await?;
+        let decision = decide(&snapshot);
+        let empty = decision.writes.is_empty();
+        let applied = apply(&context.caller, &context.fence, &context.metrics, key, decision.writes).await;
+        if let (Some(at), Some(came)) = (applied.taken_back, letters.iter().map(|l| l.arrived).min()) {
+            context.metrics.took_back(at.saturating_duration_since(came));
+        }
+        // With the status written the answers are in its tallies: they must not be counted again.
+        if applied.end.is_some() && !applied.status {
+            context.mail.put_back(key, letters);
+        }
+        match applied.end {
+            Some(End::Stale) => continue,
+            Some(End::Failed(error)) => return Err(error.into()),
+            None => {}
+        }
+        tell(context, key, &snapshot, &applied, decision.events);
+        for question in decision.asks {
+            ask(context, key, question);
+        }
+        if empty {
+            return Ok(Rest { in_flight: decision.in_flight, wake: sooner(decision.wake, &snapshot) });
+        }
+    }
+    tracing::warn!(deployment = %key, rounds = ROUNDS, "still not settled: does somebody else write the same fields?");
+    Ok(Rest { in_flight: true, wake: Some(Timestamp::now()) })
+}
+
+/// A "not gated" is doubted again after a while, whatever the decision waits for.
+fn sooner(wake: Option<Timestamp>, snapshot: &Snapshot) -> Option<Timestamp> {
+    if snapshot.gated || snapshot.deployment.is_none() {
+        return wake;
+    }
+    let again = snapshot.now.checked_add(DOUBT).ok();
+    wake.into_iter().chain(again).min()
+}
+
+fn tell(
+    context: &Context,
+    key: &Key,
+    snapshot: &Snapshot,
+    applied: &Applied,
+    events: Vec<crate::engine::Event>,
+) {
+    let known = snapshot.rollout.as_ref().map(|r| r.meta.uid.clone());
+    let Some(rollout) = applied.rollout.clone().or(known) else { return };
+    let deployment = snapshot.deployment.as_ref().map(|d| d.meta.uid.as_str());
+    context.teller.tell(key, &rollout, deployment, events);
+}
+
+/// Asks in a task of its own: a slow source delays no decision.
+fn ask(context: &Arc<Context>, key: &Key, ask: Ask) {
+    if !context.mail.asking(key, &ask) {
+        return;
+    }
+    let (context, key) = (Arc::clone(context), key.clone());
+    tokio::spawn(async move {
+        let Ask { source, revision, step, metric, query, at } = ask;
+        let sent = Instant::now();
+        let outcome = match context.sources.get(&source) {
+            Some(source) => source.ask(&query, at).await,
+            None => Outcome::error(
+                ErrorClass::Unreachable,
+                &format!("there is no source named {source} in the operator's configuration"),
+            ),
+        };
+        context.metrics.asked(label(&outcome), sent.elapsed());
+        tracing::debug!(deployment = %key, %metric, ?outcome, "answer");
+        context.mail.post(&key, Reading { revision, step, metric, query, at, outcome });
+        let _ = context.wakes.send(key);
+    });
+}
+
+fn label(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Value(_) => "value",
+        Outcome::NoData => "no_data",
+        Outcome::NonFinite => "non_finite",
+        Outcome::Error { .. } => "error",
+    }
+}
+
+/// How long to wait after `failures` failures in a row: 100 ms, doubled each time, 30 s at most.
+pub fn backoff(failures: u32) -> Duration {
+    const MOST: Duration = Duration::from_secs(30);
+    Duration::from_millis(100).saturating_mul(1 << failures.saturating_sub(1).min(10)).min(MOST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_in_a_row_wait_twice_as_long_each_up_to_half_a_minute() {
+        let waits: Vec<_> = [1, 2, 3, 9, 10, u32::MAX].into_iter().map(|n| backoff(n).as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 25_600, 30_000, 30_000]);
+    }
+}

@@ -1,0 +1,80 @@
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_surge_in_percent_is_rounded_up_and_a_quarter_where_it_is_not_said() {
+    assert_eq!(surge(Some(&json!("25%")), 5), 2);
+    assert_eq!(surge(Some(&json!("0%")), 5), 0);
+    assert_eq!(surge(Some(&json!(3)), 5), 3);
+    assert_eq!(surge(None, 4), 1);
+    assert_eq!(surge(None, 0), 0);
+}
+
+#[test]
+fn only_ready_addresses_that_are_not_terminating_count_as_endpoints() {
+    let endpoint = |name: &str, ready: bool, terminating: bool| json!({"conditions": {"ready": ready, "terminating": terminating}, "targetRef": {"name": name}});
+    let slice = |ports: Value| {
+        json!({"metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "ports": ports,
+            "endpoints": [endpoint("a", true, false), endpoint("b", false, false), endpoint("c", true, true)]})
+    };
+    let ready = endpoints(&[slice(json!([{"port": 80}]))]);
+    assert_eq!(ready["web"], BTreeSet::from(["a".to_owned()]));
+    assert!(endpoints(&[slice(json!([]))]).is_empty(), "no port, no endpoint");
+}
+
+#[test]
+fn a_service_selects_by_all_keys_but_the_hash() {
+    let labels =
+        BTreeMap::from([("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "front".to_owned())]);
+    let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    assert!(selects(&of(&[("app", "web"), (HASH, "0abc")]), &labels));
+    assert!(!selects(&of(&[("app", "web"), ("tier", "back")]), &labels));
+    assert!(!selects(&of(&[(HASH, "0abc")]), &labels), "a selector of the hash alone names no workload");
+    assert!(!selects(&of(&[]), &labels));
+}
+
+#[test]
+fn a_template_keeps_fields_that_no_struct_knows_and_loses_only_the_hash() {
+    let set = replica_set(&json!({
+        "metadata": {"name": "web-1", "labels": {HASH: "1"},
+            "ownerReferences": [{"uid": "other"}, {"uid": "mine", "controller": true}]},
+        "spec": {"replicas": 2, "template": {"metadata": {"labels": {"app": "web", HASH: "1"}}, "spec": {"tomorrow": {"x": 1}}}}
+    }));
+    assert_eq!(set.template, json!({"metadata": {"labels": {"app": "web"}}, "spec": {"tomorrow": {"x": 1}}}));
+    assert_eq!((set.hash.as_str(), set.controller.as_deref()), ("1", Some("mine")));
+}
+
+#[test]
+fn what_keeps_a_pod_from_running_is_named() {
+    let crash = pod(&json!({"metadata": {"name": "a"}, "status": {"containerStatuses": [
+        {"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}]}}));
+    assert_eq!(
+        (crash.restarts, crash.trouble),
+        (3, Some(("CrashLoopBackOff".into(), "back-off 10s".into())))
+    );
+    let creating = pod(
+        &json!({"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}),
+    );
+    assert_eq!(creating.trouble, None);
+    let refused = pod(&json!({"status": {"conditions": [
+        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}}));
+    assert_eq!(refused.trouble, Some(("Unschedulable".into(), "0/3 nodes".into())));
+}
+
+#[test]
+fn every_kind_of_selector_term_is_written_as_the_api_server_reads_it() {
+    let all = json!({"matchLabels": {"app": "web"}, "matchExpressions": [
+        {"key": "a", "operator": "In", "values": ["x", "y"]}, {"key": "b", "operator": "NotIn", "values": ["z"]},
+        {"key": "c", "operator": "Exists"}, {"key": "d", "operator": "DoesNotExist"}]});
+    assert_eq!(selector(&all).as_deref(), Some("app=web,a in (x,y),b notin (z),c,!d"));
+    assert_eq!(selector(&json!({})), None);
+}
+
+#[test]
+fn a_rollout_without_status_is_a_fresh_one() {
+    let fresh = rollout(&json!({"metadata": {"name": "web", "finalizers": [FINALIZER]}, "spec": {}}))
+        .expect("a Rollout");
+    assert!(fresh.finalizer);
+    assert_eq!(fresh.status, crate::api::RolloutStatus::default());
+}
