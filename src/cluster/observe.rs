@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{CANARY_OF, POLICY, ROLLOUT, RolloutPolicySpec},
-    engine::{Kind, Policy, Service, Snapshot},
+    engine::{Kind, Policy, ReplicaSet, Service, Snapshot},
 };
 
 /// Why the world couldn't be read.
@@ -65,7 +65,7 @@ pub async fn observe(
     let (sets, pods) = (path(Kind::ReplicaSet), format!("/api/v1/namespaces/{namespace}/pods"));
     let (policy, sets, pods, gated) = tokio::try_join!(
         policy(caller, namespace, annotation.as_deref()),
-        chosen(caller, &sets, selector.as_deref()),
+        async { Ok(caller.list(&sets, None).await?) },
         chosen(caller, &pods, selector.as_deref()),
         gate.holds(caller, key, deployment.as_ref(), rollout.as_ref()),
     )?;
@@ -80,6 +80,7 @@ pub async fn observe(
         .collect();
     let revision = rollout.as_ref().and_then(|r| r.status.canary.as_ref()).map(|c| c.revision.as_str());
     let (letters, asking) = mail.take(key, revision);
+    let owner = deployment.as_ref().map(|d| read::meta(d).uid).unwrap_or_default();
     let snapshot = Snapshot {
         now: Timestamp::now(),
         epoch: given.epoch,
@@ -89,7 +90,7 @@ pub async fn observe(
         name: name.clone(),
         deployment: deployment.as_ref().map(read::deployment),
         policy,
-        replica_sets: sets.iter().map(read::replica_set).collect(),
+        replica_sets: sets.iter().map(read::replica_set).filter(|set| concerns(set, name, &owner)).collect(),
         services: of_interest(&services, &slices, name, &template, &pinned),
         pods: pods.iter().map(read::pod).collect(),
         routes: routes.iter().map(read::route).collect(),
@@ -98,6 +99,12 @@ pub async fn observe(
         rollout,
     };
     Ok((snapshot, letters))
+}
+
+/// The Deployment's own `ReplicaSets`, and the canary, whose labels stay off the Deployment's selector until the handover.
+fn concerns(set: &ReplicaSet, rollout: &str, deployment: &str) -> bool {
+    set.controller.as_deref() == Some(deployment)
+        || set.meta.labels.get(ROLLOUT).is_some_and(|name| name == rollout)
 }
 
 /// Objects that a selector matches; none without a selector.
