@@ -97,7 +97,7 @@ pub async fn apply(
             }
             Err(error) if moved(&error) => {
                 metrics.conflict();
-                tracing::debug!(deployment = %key, %verb, kind = plural(kind), %name, "the world had moved");
+                tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, error = %super::chain(&error), "the world had moved");
                 applied.end = Some(End::Stale);
                 return applied;
             }

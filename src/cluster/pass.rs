@@ -66,6 +66,9 @@ pub enum PassError {
     /// A write failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// Plan upon plan, and still something to write.
+    #[error("not settled after {ROUNDS} plans: does somebody else write the same fields?")]
+    Unsettled,
 }
 
 /// Looks at `key` until a plan has no writes.
@@ -96,8 +99,7 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
             return Ok(Rest { in_flight: decision.in_flight, wake: sooner(decision.wake, &snapshot) });
         }
     }
-    tracing::warn!(deployment = %key, rounds = ROUNDS, "still not settled: does somebody else write the same fields?");
-    Ok(Rest { in_flight: true, wake: Some(Timestamp::now()) })
+    Err(PassError::Unsettled)
 }
 
 /// A "not gated" is doubted again after a while, whatever the decision waits for.
