@@ -37,6 +37,12 @@ pub(crate) enum Do {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Show three releases under load: a good one, one that comes back by itself, and its fix
+    Demo {
+        /// The lab is up and entered, and its environment set: only show
+        #[arg(long, hide = true)]
+        inside: bool,
+    },
     /// Run all tests, or those on the lab whose name contains FILTER
     Test { filter: Option<String> },
     /// End a part (SIGTERM, after ten seconds SIGKILL)

@@ -6,6 +6,7 @@ pub mod app;
 pub mod certs;
 pub mod cluster;
 pub mod components;
+pub mod demo;
 pub mod digest;
 pub mod errors;
 pub mod load;

@@ -9,6 +9,7 @@ use cli::{Cli, Do};
 use lab::{
     agent::control::{Request, send},
     cluster::Cluster,
+    demo,
     errors::Error,
     in_runtime,
     paths::Layout,
@@ -45,6 +46,8 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let program = command.first().cloned().unwrap_or_default().into();
             return Err(Error::Run { program, source: shell::become_command(&layout, &command) });
         }
+        Do::Demo { inside: false } => demo::run(&layout)?,
+        Do::Demo { inside: true } => in_runtime(demo::show())?,
         Do::Test { filter } => suite::test(&layout, filter.as_deref())?,
         Do::Stop { part } => cluster.stop(part)?,
         Do::Start { part } => {

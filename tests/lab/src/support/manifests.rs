@@ -39,6 +39,11 @@ impl Demo {
         self
     }
 
+    /// The version: the image's tag.
+    pub fn version(&self) -> &str {
+        &self.tag
+    }
+
     /// The host name that the Gateway knows it by.
     pub fn host(&self, namespace: &str) -> String {
         format!("{}.{namespace}.example", self.name)

@@ -1,7 +1,9 @@
 //! Tests on the lab: `cargo lab test [FILTER]` runs them inside it. Each has a namespace of its own.
 
 mod agent;
+mod canary;
 mod faults;
+mod metrics;
 mod pods;
 mod rollout;
 mod volumes;

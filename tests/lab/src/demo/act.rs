@@ -1,0 +1,138 @@
+//! One release, from the push to its end, drawn while it goes.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::screen::{Gauges, Screen};
+use super::{Error, NAME};
+use crate::load::{Load, Plan, Record, Running};
+use crate::support::{Demo, Rollout, Space, SupportError, Trails};
+
+/// Time between two looks at what is drawn.
+const FRAME: Duration = Duration::from_millis(200);
+/// Clients' split is that of the requests of so long.
+const SPLIT: Duration = Duration::from_secs(2);
+/// How long a release may take.
+const LIMIT: Duration = Duration::from_secs(150);
+
+/// How a release is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Its pods are the Deployment's.
+    HandedOver,
+    /// Its traffic is back on the version before it.
+    TakenBack,
+}
+
+/// What a release showed.
+#[derive(Debug)]
+pub(super) struct Shown {
+    /// The version, which is its image's tag.
+    pub(super) version: String,
+    /// When it was pushed.
+    pub(super) pushed: Timestamp,
+    /// When the end was seen.
+    pub(super) ended: Timestamp,
+    /// Every request.
+    pub(super) record: Record,
+    /// What the watches told.
+    pub(super) trails: Trails,
+    /// The Rollout at the end.
+    pub(super) rollout: Rollout,
+    /// The pods that serve at the end.
+    pub(super) pods: Vec<String>,
+    /// The pods that served before.
+    pub(super) before: Vec<String>,
+}
+
+/// Pushes `demo` under load, draws until it ended as it is to end (or otherwise), and gives all that was seen.
+pub(super) async fn release(
+    space: &Space,
+    plan: &Plan,
+    screen: &mut Screen,
+    demo: &Demo,
+    ending: Ending,
+) -> Result<Shown, Error> {
+    let before = pods(space).await?;
+    let trails = Trails::follow(space, NAME);
+    let load = Load::start(plan.clone());
+    let pushed = Timestamp::now();
+    space.apply(&demo.to_string()).await?;
+    let version = demo.version().to_owned();
+    let rollout = watch(&trails, &load, screen, &version, ending).await?;
+    let ended = Timestamp::now();
+    if ending == Ending::HandedOver {
+        space.rolled_out(NAME, LIMIT).await?;
+    }
+    let after = pods(space).await?;
+    let record = load.stop().await;
+    Ok(Shown { version, pushed, ended, record, trails, rollout, pods: after, before })
+}
+
+/// Draws until the release ended.
+async fn watch(
+    trails: &Trails,
+    load: &Running,
+    screen: &mut Screen,
+    version: &str,
+    ending: Ending,
+) -> Result<Rollout, Error> {
+    let began = Instant::now();
+    let mut named = BTreeSet::new();
+    let mut frames = interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        frames.tick().await;
+        let rollout = trails.rollout.latest(NAME).unwrap_or_default();
+        let (tally, recent) = (load.tally(), load.recent(SPLIT));
+        for pod in trails.pods(&format!("demo:{version}")) {
+            if named.insert(pod.clone()) {
+                screen.note(&format!("pod {pod} is started"));
+            }
+        }
+        let asked = trails.weights().last().map_or(0, |(_, weight)| *weight);
+        screen.draw(&Gauges {
+            elapsed: began.elapsed(),
+            phase: rollout.phase().to_owned(),
+            step: rollout.text("/step").to_owned(),
+            asked,
+            seen: recent.share(version).unwrap_or(0.0) * 100.0,
+            failed: tally.total.failed,
+            requests: tally.total.requests,
+        });
+        let handed_over = rollout.complete(version);
+        let rejected = rollout.phase() == "RolledBack" && rollout.text("/canary/tag") == version;
+        let over = match ending {
+            Ending::HandedOver if rejected => true,
+            Ending::HandedOver => handed_over,
+            Ending::TakenBack if handed_over => true,
+            // Not before the router, too, has let go of it.
+            Ending::TakenBack => rejected && recent.total.failed == 0,
+        };
+        if over {
+            screen.end();
+            let as_promised = if ending == Ending::HandedOver { handed_over } else { rejected };
+            let told = || format!("{version} is {}: {}", rollout.phase(), rollout.text("/failure/message"));
+            return if as_promised { Ok(rollout) } else { Err(Error::Promise(told())) };
+        }
+        if began.elapsed() > LIMIT {
+            screen.end();
+            let what = format!("the end of the release of {version}");
+            let seen = rollout.status.to_string();
+            return Err(SupportError::Deadline { what, limit: LIMIT, seen }.into());
+        }
+    }
+}
+
+/// The names of the application's pods that aren't ending.
+async fn pods(space: &Space) -> Result<Vec<String>, Error> {
+    let which = kube::api::ListParams::default().labels(&format!("app={NAME}"));
+    let list = space.api::<Pod>().list(&which).await.map_err(SupportError::api("list pods"))?;
+    let serving = list.iter().filter(|pod| pod.metadata.deletion_timestamp.is_none());
+    Ok(serving.map(ResourceExt::name_any).collect())
+}

@@ -1,0 +1,133 @@
+//! Releases that are measured: what fails comes back, what can't be measured stays where it is.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use lab::load::Load;
+use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, SupportError, Trails, tell};
+
+use crate::canary::{ROLLOUT, held, restarts};
+use crate::{SOON, pods_of};
+
+/// Requests per second through the Gateway.
+const RATE: f64 = 50.0;
+/// How long the router may go on with a weight that was changed: Traefik takes on changes every two seconds.
+const ROUTER: Duration = Duration::from_secs(3);
+/// How long nothing may happen to be taken for not happening: longer than the step's hold and several looks.
+const QUIET: Duration = Duration::from_secs(8);
+
+/// Waits until a failed revision's traffic is taken back and its pods are down.
+async fn rolled_back(space: &Space) -> Result<Rollout, SupportError> {
+    space
+        .until("web", "rolled back", ROLLOUT, |rollout: &Rollout| {
+            (rollout.phase() == "RolledBack").then(|| rollout.clone())
+        })
+        .await
+}
+
+/// Checks that a rejected template is still held, and serves nowhere.
+async fn still_held(space: &Space, before: &[String]) -> Result<(), Failure> {
+    let deployment = space.api::<Deployment>().get("web").await?;
+    assert_eq!(held(&deployment), Some(true), "what failed stays held");
+    assert_eq!(space.api::<HttpRoute>().get("web").await?.percent("web-canary"), 0);
+    assert_eq!(pods_of(space, "web", 4).await?, before, "stable's pods were not touched");
+    assert_eq!(restarts(space, before).await?, 0, "stable's pods were not restarted");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
+    Space::run("bad-release", async |space| {
+        let stable = Demo::new("web", "v1");
+        let bad = Demo::new("web", "v2").env("ERROR_RATE", "1");
+        let (gateway, _) = space.serve("web", &stable, RATE).await?;
+        let before = pods_of(space, "web", 4).await?;
+        space.apply(&Policy::new("web").step(20, 5).step(50, 5).measured().to_string()).await?;
+        space.adopt("web", "web").await?;
+        let trails = Trails::follow(space, "web");
+        let load = Load::start(gateway);
+        space.apply(&bad.to_string()).await?;
+        let rollout = rolled_back(space).await?;
+
+        let failure = &rollout.status["failure"];
+        assert!(failure["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{failure}");
+        assert_eq!(failure["metric"], "errors", "{failure}");
+        let query = failure["query"].as_str().unwrap_or_default();
+        assert!(query.contains(space.name()) && !query.contains('$'), "the query as it was sent: {failure}");
+        assert!(failure["value"].as_f64().is_some_and(|value| value > 0.1), "{failure}");
+        assert!(failure["message"].as_str().is_some_and(|message| message.contains("0.1")), "{failure}");
+        assert_eq!(rollout.text("/canary/tag"), "v2");
+        still_held(space, &before).await?;
+
+        // The same template again is no new push; nor is a change of anything else.
+        let tried = trails.pods("demo:v2");
+        space.apply(&bad.to_string()).await?;
+        space.kubectl(&["annotate", "deployment", "web", "example.com/touched=yes"]).await?;
+        stays(space, "another try of what failed", |rollout| rollout.phase() != "RolledBack").await?;
+        assert_eq!(trails.pods("demo:v2"), tried, "no pod of the rejected version was started again");
+        still_held(space, &before).await?;
+
+        space.apply(&stable.to_string()).await?;
+        space
+            .until("web", "stable again", SOON, |rollout: &Rollout| {
+                (rollout.phase() == "Stable").then_some(())
+            })
+            .await?;
+        space
+            .until("web", "the Deployment let go", SOON, |deployment: &Deployment| {
+                (held(deployment) == Some(false)).then_some(())
+            })
+            .await?;
+        let record = load.stop().await;
+        tell(format_args!("through the Gateway: {record}"));
+        let weights = trails.weights();
+        let (back, _) = *weights.iter().rev().find(|(_, weight)| *weight == 0).expect("weight 0 again");
+        let (first, last) = (record.first_bad("v2").expect("bad answers"), record.last_bad("v2"));
+        tell(format_args!(
+            "first bad answer to weight 0: {:#}, to the last one: {:#}",
+            back - first,
+            last.unwrap_or(first) - first
+        ));
+        assert!(last < Some(back + ROUTER), "bad answers ended with the weight: {last:?}, {back}");
+        assert_eq!(record.lost(), 0, "{record}");
+        let asked: Vec<u64> =
+            weights.iter().map(|(_, weight)| *weight).filter(|weight| *weight > 0).collect();
+        assert_eq!(asked, [20], "it never got to the second step");
+        assert_eq!(trails.pods("demo:v1"), before, "going back to stable starts no pod");
+        Ok(())
+    })
+    .await
+}
+
+/// Checks that for a while a Rollout never is what `other` says.
+async fn stays(space: &Space, what: &str, other: impl Fn(&Rollout) -> bool) -> Result<(), Failure> {
+    let seen = space
+        .until("web", what, QUIET, |rollout: &Rollout| other(rollout).then(|| rollout.status.clone()))
+        .await;
+    match seen {
+        Err(SupportError::Deadline { .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+        Ok(status) => Err(format!("{what}: {status}").into()),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_looping_canary_is_rolled_back() -> Result<(), Failure> {
+    Space::run("crash-canary", async |space| {
+        let stable = Demo::new("web", "v1");
+        let (gateway, _) = space.serve("web", &stable, RATE).await?;
+        let before = pods_of(space, "web", 4).await?;
+        space.apply(&Policy::new("web").step(25, 20).to_string()).await?;
+        space.adopt("web", "web").await?;
+        let load = Load::start(gateway);
+        space.apply(&stable.tag("v2").env("CRASH_AFTER", "1s").to_string()).await?;
+        let rollout = rolled_back(space).await?;
+        load.stop().await;
+        let failure = &rollout.status["failure"];
+        tell(format_args!("the crash loop is told as {failure}"));
+        let told = failure.to_string().to_lowercase();
+        assert!(told.contains("crash") || told.contains("restart"), "{failure}");
+        still_held(space, &before).await
+    })
+    .await
+}
