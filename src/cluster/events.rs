@@ -54,7 +54,7 @@ impl Teller {
                 {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => {
-                        tracing::warn!(deployment = %key, error = %chain(&error), "an event wasn't told")
+                        tracing::warn!(deployment = %key, error = %chain(&error), "an event wasn't told");
                     }
                     Err(_) => tracing::warn!(deployment = %key, "an event wasn't told in time"),
                 }

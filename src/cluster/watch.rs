@@ -385,7 +385,7 @@ fn settle(
                     tracing::warn!(deployment = %key, error = %chain(&error), ?wait, "the look failed, it is tried again");
                 }
                 Trouble::Panicked => {
-                    tracing::error!(deployment = %key, ?wait, "the look panicked: please report this")
+                    tracing::error!(deployment = %key, ?wait, "the look panicked: please report this");
                 }
             }
             queue.wake(key, now + wait);
