@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use lab::cluster::Cluster;
+use lab::components::Part;
 use lab::load::Load;
+use lab::paths::Layout;
 use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, SupportError, Trails, tell};
 
 use crate::canary::{ROLLOUT, held, restarts};
@@ -109,6 +113,43 @@ async fn stays(space: &Space, what: &str, other: impl Fn(&Rollout) -> bool) -> R
         Err(error) => Err(error.into()),
         Ok(status) => Err(format!("{what}: {status}").into()),
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn stable_keeps_its_share_while_prometheus_is_down_alone() -> Result<(), Failure> {
+    let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
+    Space::run("no-prometheus", async |space| {
+        let (gateway, _) = space.serve("web", &Demo::new("web", "v1"), RATE).await?;
+        space.apply(&Policy::new("web").step(25, 5).step(50, 3).measured().to_string()).await?;
+        space.adopt("web", "web").await?;
+        let trails = Trails::follow(space, "web");
+        let load = Load::start(gateway);
+        space.kubectl(&["set", "image", "deployment/web", "app=demo:v2"]).await?;
+        space.weight("web", 25, ROLLOUT).await?;
+        cluster.stop(Part::Prometheus)?;
+        let stopped = Timestamp::now();
+        let held = stays(space, "another weight without Prometheus", |rollout| {
+            // Status may still be about to say 25.
+            rollout.phase() != "Stepping" || rollout.status["weight"].as_u64().unwrap_or(0) > 25
+        })
+        .await;
+        // Started again before anything can fail this test: others need it.
+        cluster.start(Part::Prometheus).await?;
+        let started = Timestamp::now();
+        held?;
+        space
+            .until("web", "v2 stable and Complete", ROLLOUT, |rollout: &Rollout| {
+                rollout.complete("v2").then_some(())
+            })
+            .await?;
+        let record = load.stop().await;
+        tell(format_args!("Prometheus was away for {:#}; through the Gateway: {record}", started - stopped));
+        assert_eq!(record.failed(), 0, "{record}");
+        let quiet = trails.weights().into_iter().filter(|(at, _)| (stopped..started).contains(at)).count();
+        assert_eq!(quiet, 0, "the weight held: {:?}", trails.weights());
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
