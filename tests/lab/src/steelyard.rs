@@ -22,7 +22,7 @@ use crate::{
 pub const NAMESPACE: &str = "steelyard-system";
 const RELEASE: &str = "steelyard";
 /// How long its pods may take.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Why Steelyard isn't installed.
 #[derive(Debug, thiserror::Error)]

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn a_token_is_renewed_well_before_it_expires() {
         let now = Timestamp::UNIX_EPOCH;
-        assert_eq!(renew_after(now, now + Duration::from_secs(3600)), Duration::from_secs(2880));
+        assert_eq!(renew_after(now, now + Duration::from_hours(1)), Duration::from_mins(48));
         assert_eq!(renew_after(now + Duration::from_secs(10), now), Duration::from_secs(1));
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 /// The first wait.
 const FIRST: Duration = Duration::from_secs(10);
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// A container that ran this long starts over with the first wait (kubelet: twice the longest).
-const FORGOTTEN: Duration = Duration::from_secs(600);
+const FORGOTTEN: Duration = Duration::from_mins(10);
 
 /// Waits between restarts of one container, or between pulls of its image: 10 s, doubled each time up to 300 s.
 #[derive(Debug, Clone, Default)]

@@ -73,7 +73,7 @@ mod tests {
         // One more within the same second.
         assert!(faults.strikes(start + Duration::from_millis(2_950)));
         // A quiet minute does not heal it.
-        assert!(faults.strikes(start + Duration::from_secs(60)));
+        assert!(faults.strikes(start + Duration::from_mins(1)));
     }
 
     #[test]

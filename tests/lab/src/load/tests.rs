@@ -47,7 +47,7 @@ async fn a_healthy_app_loses_no_request_of_either_kind() {
     assert_eq!(of(Connection::Opened), 8, "the pool grows to its size and stays");
     assert!(of(Connection::Kept) > 0);
     assert!(of(Connection::New).abs_diff(record.requests() / 2) <= 1);
-    assert_eq!(record.share("v1", record.started()..record.at(Duration::from_secs(60))), Some(1.0));
+    assert_eq!(record.share("v1", record.started()..record.at(Duration::from_mins(1))), Some(1.0));
     assert_eq!(record.tally().by_pod.keys().map(|pod| &**pod).collect::<Vec<_>>(), ["web-1"]);
 }
 

@@ -14,7 +14,7 @@ use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, Trails, tel
 use crate::{SOON, container, pods_of};
 
 /// How long a rollout of two short steps may take, on a busy machine too.
-pub(crate) const ROLLOUT: Duration = Duration::from_secs(60);
+pub(crate) const ROLLOUT: Duration = Duration::from_mins(1);
 /// Requests per second on each of the two ways.
 const RATE: f64 = 50.0;
 
