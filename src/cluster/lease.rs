@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn a_silent_holder_is_followed_only_after_its_whole_time() {
-        assert_eq!(step("b_2", "a_1", LASTS - Duration::from_millis(1), LASTS), Step::Stand);
+        assert_eq!(step("b_2", "a_1", Duration::from_millis(14_999), LASTS), Step::Stand);
         assert_eq!(step("b_2", "a_1", LASTS, LASTS), Step::TakeOver);
     }
 
