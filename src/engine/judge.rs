@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Ask, back, pass::Pass, valid};
 use crate::{
     analysis::{self, Measurement, Outcome, Verdict},
+    api::{RolloutStatus, Version},
     metrics::template::{self, Variables},
 };
 
@@ -118,28 +119,29 @@ pub(super) fn ask(pass: &mut Pass, valid: &valid::Valid) {
             pass.wake_at(due);
             continue;
         }
-        let Ok(query) = template::render(&metric.query, &variables(pass, valid)) else { continue };
+        let variables = variables(&pass.s.namespace, &pass.s.name, &pass.status, valid.interval);
+        let Ok(query) = template::render(&metric.query, &variables) else { continue };
         pass.trial().metrics.entry(metric.name.clone()).or_default().asked_at = Some(now);
         let (source, metric) = (valid.source.clone(), metric.name.clone());
         pass.asks.push(Ask { source, revision: revision.clone(), step, metric, query, at: now });
     }
 }
 
-fn variables(pass: &Pass, valid: &valid::Valid) -> Variables {
-    let name = |version: &Option<crate::api::Version>| {
-        version.as_ref().map(|v| v.replica_set.clone()).unwrap_or_default()
-    };
-    let trial = pass.status.trial.clone().unwrap_or_default();
+/// What the variables of a query stand for, in the trial that `status` tells of.
+pub fn variables(namespace: &str, deployment: &str, status: &RolloutStatus, interval: Duration) -> Variables {
+    let name = |version: &Option<Version>| version.as_ref().map_or("", |v| v.replica_set.as_str()).to_owned();
+    let hash = |version: &Option<Version>| version.as_ref().map_or("", |v| v.revision.as_str()).to_owned();
+    let trial = status.trial.as_ref();
     Variables {
-        namespace: pass.s.namespace.clone(),
-        deployment: pass.s.name.clone(),
-        service: trial.service,
-        canary_service: trial.canary_service,
-        canary_pods: template::pod_pattern(&name(&pass.status.canary)),
-        stable_pods: template::pod_pattern(&name(&pass.status.stable)),
-        canary_hash: pass.revision(),
-        stable_hash: pass.stable_revision(),
-        interval: format!("{}ms", valid.interval.as_millis()),
+        namespace: namespace.to_owned(),
+        deployment: deployment.to_owned(),
+        service: trial.map(|trial| trial.service.clone()).unwrap_or_default(),
+        canary_service: trial.map(|trial| trial.canary_service.clone()).unwrap_or_default(),
+        canary_pods: template::pod_pattern(&name(&status.canary)),
+        stable_pods: template::pod_pattern(&name(&status.stable)),
+        canary_hash: hash(&status.canary),
+        stable_hash: hash(&status.stable),
+        interval: format!("{}ms", interval.as_millis()),
     }
 }
 

@@ -19,6 +19,8 @@ pub mod valid;
 #[cfg(test)]
 mod tests;
 
+pub use judge::variables;
+pub use object::tag;
 pub use plan::*;
 pub use snapshot::*;
 

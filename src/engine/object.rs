@@ -191,7 +191,7 @@ pub(super) fn delete(kind: Kind, meta: &Meta) -> Write {
 }
 
 /// The tag of the first image of a template.
-pub(super) fn tag(template: &Value) -> String {
+pub fn tag(template: &Value) -> String {
     let image = template["spec"]["containers"][0]["image"].as_str().unwrap_or_default();
     image.rsplit('/').next().unwrap_or_default().split_once(':').map_or("latest", |(_, tag)| tag).to_owned()
 }
