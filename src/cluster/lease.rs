@@ -11,7 +11,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta},
 };
 use kube::{Api, Client, api::PostParams};
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use super::{chain, locked};
 
@@ -20,7 +20,7 @@ pub const NAME: &str = "steelyard";
 
 /// Whether writes may be sent: as long as the lease surely holds.
 #[derive(Clone, Debug, Default)]
-pub struct Fence(Arc<Mutex<Term>>);
+pub struct Fence(Arc<Mutex<Term>>, Arc<Notify>);
 
 #[derive(Debug, Default)]
 struct Term {
@@ -39,6 +39,11 @@ impl Fence {
     /// The term of leadership; 0 before the first.
     pub fn epoch(&self) -> u64 {
         locked(&self.0).epoch
+    }
+
+    /// Something in the world says that another process leads: the lease is looked at now, not at the next renewal.
+    pub fn doubt(&self) {
+        self.1.notify_one();
     }
 
     /// No write from now on.
@@ -136,7 +141,8 @@ impl Election {
     pub async fn keep(&mut self) {
         let mut until = Instant::now() + self.options.lasts;
         loop {
-            tokio::time::sleep(self.options.renew).await;
+            let doubted = Arc::clone(&self.fence.1);
+            let _ = tokio::time::timeout(self.options.renew, doubted.notified()).await;
             let sent = Instant::now();
             match self.renew().await {
                 Ok(true) => {

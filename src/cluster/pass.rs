@@ -66,6 +66,18 @@ pub enum PassError {
     /// A write failed.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// Some object was last written in a later term than this one: another process leads, or somebody made the mark up.
+    #[error(
+        "{object} carries epoch {found}, and this term's is {own}: no write; if this process still leads next time, remove that mark"
+    )]
+    Later {
+        /// The object.
+        object: String,
+        /// Its epoch.
+        found: u64,
+        /// This process' epoch.
+        own: u64,
+    },
     /// Plan upon plan, and still something to write.
     #[error("not settled after {ROUNDS} plans: does somebody else write the same fields?")]
     Unsettled,
@@ -76,6 +88,11 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
     let given = Given { epoch: context.fence.epoch(), drain: context.drain };
     for _ in 0..ROUNDS {
         let (snapshot, letters) = observe(&context.caller, key, given, &context.gate, &context.mail).await?;
+        if let Some((object, found)) = later(&snapshot) {
+            context.mail.put_back(key, letters);
+            context.fence.doubt();
+            return Err(PassError::Later { object, found, own: snapshot.epoch });
+        }
         let decision = decide(&snapshot);
         let empty = decision.writes.is_empty();
         let applied = apply(&context.caller, &context.fence, &context.metrics, key, decision.writes).await;
@@ -100,6 +117,26 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
         }
     }
     Err(PassError::Unsettled)
+}
+
+/// An object that carries a later epoch than this term's, with its epoch.
+///
+/// Whoever may write the object may write the mark, so it ends no leadership by itself: the lease is asked.
+fn later(snapshot: &Snapshot) -> Option<(String, u64)> {
+    let status = snapshot.rollout.iter().map(|r| ("Rollout", r.meta.name.as_str(), r.status.epoch));
+    let deployment = snapshot.deployment.iter().map(|d| ("Deployment", &d.meta));
+    let sets = snapshot.replica_sets.iter().map(|set| ("ReplicaSet", &set.meta));
+    let services = snapshot.services.iter().map(|service| ("Service", &service.meta));
+    let used = snapshot.rollout.iter().filter_map(|r| r.status.trial.as_ref()).flat_map(|t| t.routes.keys());
+    let used: Vec<&String> = used.collect();
+    let routes = snapshot.routes.iter().filter(|route| used.contains(&&route.meta.name));
+    let routes = routes.map(|route| ("HTTPRoute", &route.meta));
+    let objects = deployment.chain(sets).chain(services).chain(routes);
+    let marks = objects.map(|(kind, meta)| (kind, meta.name.as_str(), meta.epoch)).chain(status);
+    marks
+        .filter(|(_, _, epoch)| *epoch > snapshot.epoch)
+        .map(|(kind, name, epoch)| (format!("{kind} {name}"), epoch))
+        .next()
 }
 
 /// A "not gated" is doubted again after a while, whatever the decision waits for.

@@ -92,6 +92,12 @@ impl Space {
         Ok(space)
     }
 
+    /// Another namespace, which is there already, through the same client.
+    #[must_use]
+    pub fn beside(&self, name: &str) -> Self {
+        Self { client: self.client.clone(), name: name.to_owned() }
+    }
+
     /// The namespace's name.
     pub fn name(&self) -> &str {
         &self.name

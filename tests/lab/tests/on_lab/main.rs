@@ -3,6 +3,7 @@
 mod agent;
 mod canary;
 mod faults;
+mod kills;
 mod metrics;
 mod pods;
 mod rollout;

@@ -1,0 +1,167 @@
+//! The controller killed (SIGKILL) at every moment of a good and of a bad release.
+
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
+use tokio::sync::Mutex;
+
+use super::app::App;
+use super::controller::Controller;
+
+/// Requests per second and way.
+const RATE: f64 = 10.0;
+/// Tries to kill within a moment that is short.
+const TRIES: usize = 4;
+/// A short lease: a killed leader is missed for no longer.
+const LEASE: [&str; 2] = ["leaderElection.leaseSeconds=4", "leaderElection.renewSeconds=1"];
+
+/// Where a rollout stands.
+#[derive(Clone, Copy, Debug)]
+enum Moment {
+    Phase(&'static str),
+    Filling,
+    Weight(u64),
+    Stage(&'static str),
+}
+
+impl Moment {
+    fn is(self, rollout: &Rollout) -> bool {
+        let stepping = rollout.phase() == "Stepping";
+        let weight = rollout.status["weight"].as_u64().unwrap_or(0);
+        match self {
+            Self::Phase(phase) => rollout.phase() == phase,
+            Self::Filling => stepping && weight == 0,
+            Self::Weight(wanted) => stepping && weight == wanted,
+            Self::Stage(stage) => rollout.text("/trial/handover") == stage,
+        }
+    }
+}
+
+/// What a version is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Release {
+    Good,
+    Bad,
+}
+
+const CASES: [(Release, Moment); 13] = [
+    (Release::Good, Moment::Phase("Preparing")),
+    (Release::Good, Moment::Filling),
+    (Release::Good, Moment::Weight(25)),
+    (Release::Good, Moment::Weight(50)),
+    (Release::Good, Moment::Stage("Filling")),
+    (Release::Good, Moment::Stage("Widened")),
+    (Release::Good, Moment::Stage("Narrowed")),
+    (Release::Good, Moment::Stage("Adopted")),
+    (Release::Good, Moment::Stage("Released")),
+    (Release::Good, Moment::Stage("Draining")),
+    (Release::Bad, Moment::Phase("Preparing")),
+    (Release::Bad, Moment::Weight(25)),
+    (Release::Bad, Moment::Phase("RollingBack")),
+];
+
+/// Kills the leader on demand, one at a time, and waits until another one leads.
+struct Killer<'a> {
+    controller: &'a Controller,
+    kills: Mutex<usize>,
+}
+
+impl Killer<'_> {
+    /// Kills the leader if `app` is still where it should be; tells whether it was so when the leader was dead.
+    async fn kill(&self, app: &App<'_>, moment: Moment) -> Result<bool, Failure> {
+        let mut kills = self.kills.lock().await;
+        let leader = self.controller.leader().await?;
+        if !moment.is(&app.rollout().await?) {
+            return Ok(false);
+        }
+        // A process that is started again in its pod takes its predecessor's lease at once. The node agent does so only
+        // the first time without a wait, so every other time the pod goes too.
+        let in_place = *kills % 2 == 0;
+        let (how, killed) = if in_place {
+            ("in its pod", self.controller.kill(&leader.pod).await?)
+        } else {
+            ("with its pod", self.controller.kill_for_good(&leader.pod).await?)
+        };
+        *kills += 1;
+        let there = moment.is(&app.rollout().await?);
+        let next = self.controller.after(&leader).await?;
+        let gone = Timestamp::now() - killed;
+        tell(format_args!(
+            "{} at {moment:?} (met: {there}): killed {how}; {} leads {gone:#} later",
+            app.name, next.pod
+        ));
+        assert_eq!(in_place, next.pod == leader.pod, "{next:?} follows {leader:?}");
+        Ok(there)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_the_controller_is_killed_at_every_moment_of_a_release() -> Result<(), Failure> {
+    Space::run("kills", async |space| {
+        Controller::with(space, &LEASE, async |controller| {
+            let started = CASES.iter().enumerate().map(|(index, (release, _))| {
+                let name = format!("w{index}");
+                async move { App::start(space, &name, 2, policy(&name, *release), RATE).await }
+            });
+            let apps = try_join_all(started).await?;
+            let killer = Killer { controller, kills: Mutex::new(0) };
+            let cases = CASES.iter().zip(&apps).map(|((release, moment), app)| async {
+                match release {
+                    Release::Good => good(app, *moment, &killer).await,
+                    Release::Bad => bad(app, *moment, &killer).await,
+                }
+            });
+            try_join_all(cases).await?;
+            for ((release, _), app) in CASES.iter().zip(apps) {
+                let name = app.name.clone();
+                let seen = app.stop().await;
+                match release {
+                    Release::Good => seen.nothing_failed(&name),
+                    Release::Bad => seen.only_bad_answers(&name),
+                }
+            }
+            Ok(())
+        })
+        .await
+    })
+    .await
+}
+
+fn policy(name: &str, release: Release) -> Policy {
+    match release {
+        Release::Good => Policy::new(name).step(25, 2).step(50, 2),
+        Release::Bad => Policy::new(name).step(25, 5).step(50, 5).measured(),
+    }
+}
+
+/// Releases good versions until the controller was killed at the moment asked for; each of them is handed over.
+async fn good(app: &App<'_>, moment: Moment, killer: &Killer<'_>) -> Result<(), Failure> {
+    for version in 2..2 + TRIES {
+        let tag = format!("v{version}");
+        app.push(&app.demo.clone().tag(&tag)).await?;
+        app.until(&format!("{moment:?} of {tag}"), |rollout| moment.is(rollout).then_some(())).await?;
+        let met = killer.kill(app, moment).await?;
+        app.completes(&tag).await?;
+        if met {
+            return Ok(());
+        }
+    }
+    Err(format!("{}: in {TRIES} tries the controller was never killed at {moment:?}", app.name).into())
+}
+
+/// Releases a bad version; it is rolled back for the metric that it fails.
+async fn bad(app: &App<'_>, moment: Moment, killer: &Killer<'_>) -> Result<(), Failure> {
+    app.push(&Demo::new(&app.name, "v2").replicas(2).env("ERROR_RATE", "1")).await?;
+    app.until(&format!("{moment:?}"), |rollout| moment.is(rollout).then_some(())).await?;
+    let met = killer.kill(app, moment).await?;
+    let rollout = app.rolls_back().await?;
+    assert_eq!(
+        rollout.text("/failure/reason"),
+        "MetricFailed",
+        "{}: {}",
+        app.name,
+        rollout.status["failure"]
+    );
+    assert!(met, "{}: killed at {moment:?}", app.name);
+    Ok(())
+}
