@@ -46,16 +46,16 @@ pub struct RolloutSpec {
     /// Take the traffic back and keep the old version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<Intent>,
-    /// Stay at the weight of now. Not served yet.
+    /// Stay at the weight of now: no step ends and no weight rises; metrics go on being asked, and the way back stays open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Intent>,
-    /// Go past a step. Not served yet.
+    /// Go past a step, or past all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote: Option<Promote>,
-    /// Try a rejected revision again. Not served yet.
+    /// Try a rejected revision again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
-    /// Let the Deployment controller roll it natively. Not served yet.
+    /// Let the Deployment controller roll it out natively, unmeasured: for an emergency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skip: Option<Intent>,
 }
@@ -64,7 +64,7 @@ pub struct RolloutSpec {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intent {
-    /// The revision, as status names it.
+    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
     pub revision: String,
     /// Who set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -75,7 +75,7 @@ pub struct Intent {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Promote {
-    /// The revision, as status names it.
+    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
     pub revision: String,
     /// The step to leave, counted from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,9 +92,9 @@ pub struct Promote {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// The revision, as status names it.
+    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
     pub revision: String,
-    /// Which try this is, counted from 2.
+    /// Which try this is: the first retry is 2. A number that was tried already does nothing.
     pub attempt: u32,
     /// Who set it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,6 +158,16 @@ pub struct RolloutStatus {
     /// Why traffic was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
+    /// How often this revision was tried, counted from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// A template that was pushed in the middle of a native rollout: it is kept here until that one has settled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub pending: Option<serde_json::Value>,
+    /// The rollouts that ended, the latest last, ten at most.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Past>,
     /// Accepted, Gated, Progressing, Healthy, Complete.
     pub conditions: Vec<Condition>,
 }
@@ -176,6 +186,39 @@ pub struct Version {
     pub generation: i64,
 }
 
+/// A rollout that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Past {
+    /// Its revision.
+    pub revision: String,
+    /// Its first image's tag.
+    pub tag: String,
+    /// How it ended.
+    pub outcome: End,
+    /// Why, in one word: the reason of the failure, or of the withdrawal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// When it began.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Timestamp>,
+}
+
+/// How a rollout ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum End {
+    /// Its pods were handed over.
+    #[default]
+    Complete,
+    /// It failed or was aborted; its template stayed held.
+    RolledBack,
+    /// Nobody wanted it any more.
+    Withdrawn,
+}
+
 /// A named wait.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
@@ -184,6 +227,9 @@ pub struct Waiting {
     pub reason: String,
     /// In a sentence.
     pub message: String,
+    /// Since when, under this name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
     /// Until when at the latest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
@@ -212,6 +258,9 @@ pub struct Trial {
     /// When the phase, or the step, began: its deadline counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step_since: Option<Timestamp>,
+    /// When the step's weight was written: the router's deadline counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shifted_at: Option<Timestamp>,
     /// When the step's weight was seen on the route and taken by the router.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted_at: Option<Timestamp>,
@@ -220,6 +269,14 @@ pub struct Trial {
     pub traffic_since: Option<Timestamp>,
     /// Each metric of the step.
     pub metrics: BTreeMap<String, MetricState>,
+    /// Since when the canary has had fewer ready pods than the step needs: the deadline for pods counts from here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub short_since: Option<Timestamp>,
+    /// The template as it was pushed, if admission made another one of it in the canary's `ReplicaSet`: such a canary can
+    /// be measured but not handed over, so the Deployment controller rolls out natively in the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub native: Option<serde_json::Value>,
     /// Where the handover is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
@@ -257,6 +314,10 @@ pub enum Handover {
     Released,
     /// The routes are as they were; the canary Service drains.
     Draining,
+    /// Instead of an adoption: the Deployment controller starts pods of its own, while the canary serves.
+    Native,
+    /// Its pods serve; the canary is taken down.
+    Replaced,
 }
 
 /// Why traffic was taken back.
@@ -279,4 +340,13 @@ pub struct Failure {
     /// When.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
+    /// The template that was rejected, where the canary's `ReplicaSet` doesn't tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "any_object")]
+    pub template: Option<serde_json::Value>,
+}
+
+/// Any object, kept as it is.
+fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{EPOCH, FINALIZER, HASH},
+    api::{EPOCH, HASH},
     engine::{Deployment, Meta, Pod, ReplicaSet, Rollout, Route, Service},
     traffic::gateway,
 };
@@ -93,19 +93,33 @@ pub fn replica_set(object: &Value) -> ReplicaSet {
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
         labels.remove(HASH);
     }
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let controller = owners.into_iter().flatten().find(|o| o.get("controller") == Some(&Value::Bool(true)));
     ReplicaSet {
         meta: meta(object),
-        controller: controller.map(|o| text(o, "/uid").to_owned()),
+        controller: Some(controller(object)).filter(|uid| !uid.is_empty()),
         hash: hash(object),
         template,
         replicas: count(object, "/spec/replicas", 1),
         min_ready_seconds: count(object, "/spec/minReadySeconds", 0),
         available: count(object, "/status/availableReplicas", 0),
         existing: count(object, "/status/replicas", 0),
+        failure: failure(object),
         observed_generation: number(object, "/status/observedGeneration"),
     }
+}
+
+/// Why a `ReplicaSet` can't create its pods, such as a quota.
+fn failure(set: &Value) -> Option<String> {
+    let conditions = set.pointer("/status/conditions").and_then(Value::as_array)?;
+    let failure =
+        conditions.iter().find(|c| text(c, "/type") == "ReplicaFailure" && text(c, "/status") == "True");
+    failure.map(|c| text(c, "/message").to_owned())
+}
+
+/// The uid of an object's controller; empty without one.
+fn controller(object: &Value) -> String {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    let controller = owners.into_iter().flatten().find(|o| o.get("controller") == Some(&Value::Bool(true)));
+    controller.map(|o| text(o, "/uid").to_owned()).unwrap_or_default()
 }
 
 fn hash(object: &Value) -> String {
@@ -211,9 +225,11 @@ pub fn rollout(object: &Value) -> Result<Rollout, serde_json::Error> {
         object.get(name).filter(|v| !v.is_null()).cloned().unwrap_or_else(|| serde_json::json!({}))
     };
     let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let finalizers = finalizers.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     Ok(Rollout {
         meta: meta(object),
-        finalizer: finalizers.is_some_and(|f| f.iter().any(|name| name == FINALIZER)),
+        finalizers: finalizers.collect(),
+        owner: controller(object),
         spec: serde_json::from_value(part("spec"))?,
         status: serde_json::from_value(part("status"))?,
     })

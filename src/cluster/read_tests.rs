@@ -73,8 +73,9 @@ fn every_kind_of_selector_term_is_written_as_the_api_server_reads_it() {
 
 #[test]
 fn a_rollout_without_status_is_a_fresh_one() {
-    let fresh = rollout(&json!({"metadata": {"name": "web", "finalizers": [FINALIZER]}, "spec": {}}))
-        .expect("a Rollout");
-    assert!(fresh.finalizer);
+    let fresh =
+        rollout(&json!({"metadata": {"name": "web", "finalizers": ["example.com/other"]}, "spec": {}}))
+            .expect("a Rollout");
+    assert_eq!(fresh.finalizers, ["example.com/other"]);
     assert_eq!(fresh.status, crate::api::RolloutStatus::default());
 }

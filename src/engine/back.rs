@@ -1,7 +1,10 @@
 //! The way back: traffic first, in the pass that saw the reason; pods after the drain; the rest last.
 
-use super::{Kind, Reading, object, pass::Pass};
-use crate::api::{Failure, Phase};
+use super::{Kind, Reading, ReplicaSet, object, pass::Pass};
+use crate::api::{End, Failure, Phase};
+
+/// Reasons for which a revision is withdrawn rather than rejected: it did nothing wrong.
+const WITHDRAWN: [&str; 6] = ["Withdrawn", "Superseded", "Released", "Left", "Skipped", "Orphaned"];
 
 /// Turns back for a failure: the route's patch comes before all else and carries the mark.
 pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading: Option<(&Reading, f64)>) {
@@ -12,6 +15,8 @@ pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading
         query: reading.map(|(reading, _)| reading.query.clone()),
         value: reading.map(|(_, value)| value),
         at: Some(pass.s.now),
+        template: Some(pass.d.template.clone())
+            .filter(|pushed| pass.canary().is_none_or(|canary| canary.template != *pushed)),
     };
     let revision = pass.revision();
     turn(pass, failure, Some(&revision));
@@ -43,8 +48,9 @@ pub(super) fn withdraw(pass: &mut Pass, reason: &'static str, message: &str) {
 
 fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
     // Nothing else that this pass may have planned goes with it.
-    pass.writes = pass.reweight(0, failed).into_iter().collect();
+    pass.writes = pass.take_back(failed).into_iter().collect();
     pass.asks.clear();
+    pin_home(pass);
     pass.status.phase = Phase::RollingBack;
     pass.status.verdict = failure.metric.as_ref().map(|_| "Fail".to_owned());
     pass.status.failure = Some(failure);
@@ -52,15 +58,22 @@ fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
     (trial.handover, trial.stage_since, trial.weighted_at) = (None, None, None);
 }
 
+/// Clients of the Services go back to stable as well; all versions serve them where the template isn't held any more, for
+/// then the Deployment controller may take stable down at any moment. Returns whether they are so already.
+fn pin_home(pass: &mut Pass) -> bool {
+    let carries = |stable: &&ReplicaSet| pass.held() && stable.replicas >= pass.d.replicas;
+    let stable = pass.stable().filter(carries).map(|stable| stable.hash.as_str());
+    pass.pin(stable)
+}
+
 /// Goes on with the way back.
 pub(super) fn go_on(pass: &mut Pass) {
     let canary = pass.canary();
     if canary.is_some_and(|canary| canary.existing > 0 || canary.replicas > 0) {
-        let stable = pass.stable_revision();
-        if !pass.pin(Some(&stable)) {
+        if !pin_home(pass) {
             return;
         }
-        if let Some(write) = pass.reweight(0, None) {
+        if let Some(write) = pass.take_back(None) {
             pass.writes.push(write);
             pass.trial().stage_since = None;
             return;
@@ -85,7 +98,8 @@ pub(super) fn go_on(pass: &mut Pass) {
         return;
     }
     let failure = pass.status.failure.clone().unwrap_or_default();
-    let withdrawn = matches!(failure.reason.as_str(), "Withdrawn" | "Superseded" | "Released" | "Left");
+    let withdrawn = WITHDRAWN.contains(&failure.reason.as_str());
+    pass.record(if withdrawn { End::Withdrawn } else { End::RolledBack });
     pass.status.trial = None;
     pass.status.step = None;
     pass.status.weight = None;
@@ -95,8 +109,13 @@ pub(super) fn go_on(pass: &mut Pass) {
         if let Some(canary) = canary {
             pass.late.push(object::delete(Kind::ReplicaSet, &canary.meta));
         }
+        if failure.reason == "Skipped" && pass.held() {
+            // Before the status: what is let go is not forgotten in a crash.
+            pass.writes.extend(object::release(pass.d, true));
+        }
     } else {
         pass.status.phase = Phase::RolledBack;
+        pass.late.extend(canary.and_then(|canary| object::rejected(&canary.meta, &failure.reason)));
         let note =
             format!("{}; the template stays held: push another, or the old one again", failure.message);
         pass.tell(true, "RolledBack", format!("RolledBack{}", pass.revision()), note);

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use super::{Ask, back, pass::Pass, valid};
+use super::{
+    Ask, back,
+    pass::{Pass, person},
+    valid,
+};
 use crate::{
     analysis::{self, Measurement, Outcome, Verdict},
-    api::{RolloutStatus, Version},
+    api::{Handover, Phase, RolloutStatus, Version},
     metrics::template::{self, Variables},
 };
 
@@ -16,7 +20,8 @@ pub(super) fn policy(pass: &Pass) -> Option<valid::Valid> {
 
 /// Turns back if anything asks for it: a person, a template, a pod, a metric. Returns whether the rollout turned.
 pub(super) fn turned_back(pass: &mut Pass) -> bool {
-    if pass.adopted() {
+    let native = pass.trial().handover.is_some_and(|stage| stage >= Handover::Native);
+    if pass.adopted() || native && !pass.held() {
         return false;
     }
     let revision = pass.revision();
@@ -27,27 +32,21 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
         back::fail(pass, "Failed", "traffic was taken back before this term of leadership began", None);
         return true;
     }
-    if pass.s.policy == super::Policy::Unnamed || pass.r.meta.deleting || pass.d.meta.deleting {
-        back::withdraw(pass, "Left", "Steelyard is asked to leave");
+    if let Some(abort) = pass.r.spec.abort.as_ref().filter(|abort| pass.meant(&abort.revision)) {
+        let message = format!("aborted by {}", person(abort.by.as_deref()));
+        back::fail(pass, "Aborted", &message, None);
         return true;
     }
-    if !pass.held() {
-        back::withdraw(pass, "Released", "the Deployment was resumed by somebody else");
+    if let Some((reason, message)) = unwanted(pass) {
+        back::withdraw(pass, reason, &message);
         return true;
     }
-    if pass.stable().is_some_and(|stable| stable.template == pass.d.template) {
-        back::withdraw(pass, "Withdrawn", "stable's template was pushed again");
-        return true;
-    }
-    let minted = pass.status.canary.as_ref().map_or(0, |canary| canary.generation);
-    if pass.d.meta.generation != minted
+    // While it is being prepared, a difference is admission's doing, and dealt with there.
+    if pass.status.phase != Phase::Preparing
+        && pass.trial().native.is_none()
         && pass.canary().is_some_and(|canary| canary.template != pass.d.template)
     {
-        back::withdraw(pass, "Superseded", "a newer template was pushed");
-        return true;
-    }
-    if pass.r.spec.abort.as_ref().is_some_and(|abort| abort.revision == revision) {
-        back::fail(pass, "Aborted", "a person aborted it", None);
+        back::fail(pass, "CanaryChanged", "somebody changed the template of the canary's ReplicaSet", None);
         return true;
     }
     let crashing = pass.s.pods.iter().find(|pod| {
@@ -60,6 +59,29 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
         return true;
     }
     read(pass)
+}
+
+/// Why nobody wants this revision any more, if so.
+fn unwanted(pass: &Pass) -> Option<(&'static str, String)> {
+    if pass.s.policy == super::Policy::Unnamed || pass.r.meta.deleting || pass.d.meta.deleting {
+        return Some(("Left", "Steelyard is asked to leave".into()));
+    }
+    if !pass.held() {
+        return Some(("Released", "the Deployment was resumed by somebody else".into()));
+    }
+    if let Some(skip) = pass.r.spec.skip.as_ref().filter(|skip| pass.meant(&skip.revision)) {
+        let by = person(skip.by.as_deref());
+        return Some(("Skipped", format!("{by} wants it rolled out natively, unmeasured")));
+    }
+    if pass.stable().is_some_and(|stable| stable.template == pass.d.template) {
+        return Some(("Withdrawn", "stable's template was pushed again".into()));
+    }
+    // The generation also counts changes of replicas: only with another template is it a push.
+    let trial = pass.status.trial.as_ref()?;
+    let pushed = trial.native.as_ref().or_else(|| pass.canary().map(|canary| &canary.template))?;
+    let minted = pass.status.canary.as_ref().map_or(0, |canary| canary.generation);
+    (pass.d.meta.generation != minted && *pushed != pass.d.template)
+        .then(|| ("Superseded", "a newer template was pushed".into()))
 }
 
 /// Counts the answers that came. Returns whether one of them failed its metric for good.
@@ -105,8 +127,11 @@ fn read(pass: &mut Pass) -> bool {
     false
 }
 
-/// Asks each metric that is due.
+/// Asks each metric that is due, as long as the canary has traffic.
 pub(super) fn ask(pass: &mut Pass, valid: &valid::Valid) {
+    if pass.trial().traffic_since.is_none() {
+        return;
+    }
     let now = pass.s.now;
     let (revision, step) = (pass.revision(), pass.trial().step);
     for metric in &valid.metrics {

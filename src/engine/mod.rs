@@ -6,12 +6,15 @@
 
 mod back;
 mod judge;
+mod native;
 mod object;
+mod orphans;
 mod pass;
 mod plan;
 mod prepare;
 mod promote;
 mod rest;
+mod settle;
 mod snapshot;
 mod step;
 pub mod valid;
@@ -31,6 +34,9 @@ use pass::Pass;
 pub fn decide(s: &Snapshot) -> Decision {
     let Some(d) = &s.deployment else { return rest::without_deployment(s) };
     let Some(r) = &s.rollout else { return rest::without_rollout(s, d) };
+    if !r.owner.is_empty() && r.owner != d.meta.uid {
+        return rest::without_deployment(s);
+    }
     let mut pass = Pass::new(s, d, r);
     if pass.take_over() {
         return pass.finish();

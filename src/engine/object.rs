@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Deployment, Kind, Meta, Rollout, Route, Service, Snapshot, Stamp, Write};
+use super::{Deployment, Kind, Meta, ReplicaSet, Rollout, Route, Service, Snapshot, Stamp, Write};
 use crate::api;
 
 /// A patch of an object that stamps the epoch in an annotation.
@@ -36,6 +36,10 @@ fn owner(d: &Deployment, controller: bool) -> Value {
     reference
 }
 
+fn controlled(rollout: &Meta) -> Value {
+    json!({"apiVersion": "steelyard.io/v1alpha1", "kind": "Rollout", "name": rollout.name, "uid": rollout.uid, "controller": true})
+}
+
 /// The canary `ReplicaSet` at 0 pods. It belongs to the Rollout, and to the Deployment without being controlled by it, so
 /// that garbage collection never takes it under traffic. Its own labels stay off the Deployment's selector until the
 /// handover, so that nothing can adopt it half done.
@@ -44,14 +48,13 @@ pub(super) fn canary(s: &Snapshot, d: &Deployment, r: &Rollout, name: &str, hash
     template["metadata"]["labels"][api::HASH] = json!(hash);
     let mut selector = d.selector.clone();
     selector["matchLabels"][api::HASH] = json!(hash);
-    let rollout = json!({"apiVersion": "steelyard.io/v1alpha1", "kind": "Rollout", "name": s.name, "uid": r.meta.uid, "controller": true});
     json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
         "metadata": {
             "name": name, "namespace": s.namespace,
             "labels": {(api::ROLLOUT): s.name, (api::HASH): hash},
             "annotations": {(api::EPOCH): s.epoch.to_string()},
-            "ownerReferences": [rollout, owner(d, false)],
+            "ownerReferences": [controlled(&r.meta), owner(d, false)],
         },
         "spec": {"replicas": 0, "minReadySeconds": d.min_ready_seconds, "selector": selector, "template": template},
     })
@@ -73,7 +76,7 @@ pub(super) fn canary_service(s: &Snapshot, r: &Rollout, stable: &Service, name: 
         "metadata": {
             "name": name, "namespace": s.namespace, "labels": labels,
             "annotations": {(api::EPOCH): s.epoch.to_string()},
-            "ownerReferences": [{"apiVersion": "steelyard.io/v1alpha1", "kind": "Rollout", "name": s.name, "uid": r.meta.uid, "controller": true}],
+            "ownerReferences": [controlled(&r.meta)],
         },
         "spec": {"selector": selector, "ports": ports},
     })
@@ -158,6 +161,37 @@ pub(super) fn adoption(d: &Deployment, meta: &Meta, hash: &str) -> Write {
     unstamped(Kind::ReplicaSet, meta, ops)
 }
 
+/// Takes an adopted `ReplicaSet` back: what [`adoption`] and the Deployment controller wrote on it is undone, in one patch.
+pub(super) fn return_to(d: &Deployment, r: &Rollout, set: &ReplicaSet) -> Write {
+    let ops = vec![
+        json!({"op": "replace", "path": "/metadata/ownerReferences", "value": [controlled(&r.meta), owner(d, false)]}),
+        json!({"op": "add", "path": "/metadata/labels", "value": {(api::ROLLOUT): r.meta.name, (api::HASH): set.hash}}),
+        json!({"op": "add", "path": "/metadata/annotations", "value": {}}),
+    ];
+    let (name, version) = (set.meta.name.clone(), set.meta.version.clone());
+    Write::Patch { kind: Kind::ReplicaSet, name, version, ops, stamp: Stamp::Annotation { exists: true } }
+}
+
+/// Marks the `ReplicaSet` of a rejected template, so that a Rollout made anew knows it; nothing if it is marked already.
+pub(super) fn rejected(meta: &Meta, reason: &str) -> Option<Write> {
+    let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
+    let mut ops = Vec::new();
+    if meta.annotations.is_empty() {
+        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    ops.push(json!({"op": "add", "path": path, "value": reason}));
+    (!meta.annotations.contains_key(api::FAILED)).then(|| unstamped(Kind::ReplicaSet, meta, ops))
+}
+
+/// Writes a template into the Deployment; admission holds it.
+pub(super) fn template(d: &Deployment, template: &Value) -> Write {
+    let ops = vec![
+        json!({"op": "test", "path": "/spec/template", "value": d.template}),
+        json!({"op": "replace", "path": "/spec/template", "value": template}),
+    ];
+    unstamped(Kind::Deployment, &d.meta, ops)
+}
+
 /// Lets a Deployment go: our labels off, and unpaused if its template may roll.
 pub(super) fn release(d: &Deployment, unpause: bool) -> Option<Write> {
     let mut ops = Vec::new();
@@ -173,11 +207,15 @@ pub(super) fn release(d: &Deployment, unpause: bool) -> Option<Write> {
     (!ops.is_empty()).then(|| unstamped(Kind::Deployment, &d.meta, ops))
 }
 
-/// Puts our finalizer on the Rollout, or takes it off; nothing if it is so already.
+/// Puts our finalizer on the Rollout, or takes it off, and leaves those of others; nothing if it is so already.
 pub(super) fn finalizer(r: &Rollout, wanted: bool) -> Option<Write> {
-    let value = if wanted { json!([api::FINALIZER]) } else { json!([]) };
-    let op = json!({"op": "add", "path": "/metadata/finalizers", "value": value});
-    (r.finalizer != wanted).then(|| unstamped(Kind::Rollout, &r.meta, vec![op]))
+    let mut finalizers = r.finalizers.clone();
+    finalizers.retain(|name| name != api::FINALIZER);
+    if wanted {
+        finalizers.push(api::FINALIZER.to_owned());
+    }
+    let op = json!({"op": "add", "path": "/metadata/finalizers", "value": finalizers});
+    (finalizers.len() != r.finalizers.len()).then(|| unstamped(Kind::Rollout, &r.meta, vec![op]))
 }
 
 /// Sets the replicas of a `ReplicaSet`.

@@ -11,8 +11,8 @@ use super::{
     valid::plain,
 };
 use crate::{
-    api::{self, Handover, Phase, RolloutStatus, Trial, Waiting},
-    traffic::gateway::{self, Original, Pair},
+    api::{self, End, Handover, Past, Phase, RolloutStatus, Trial, Waiting},
+    traffic::gateway::{self, Original, Pair, RouteError},
 };
 
 /// One pass in the making.
@@ -70,6 +70,7 @@ impl<'a> Pass<'a> {
     /// Ends the pass: the status is written if it says something new.
     pub(super) fn finish(mut self) -> Decision {
         self.status.epoch = if self.status.trial.is_some() { self.s.epoch } else { self.r.status.epoch };
+        self.awaited_since();
         self.conditions();
         let in_flight = self.status.trial.is_some() || self.status.waiting.is_some();
         if self.status != self.r.status {
@@ -80,16 +81,29 @@ impl<'a> Pass<'a> {
         Decision { writes: self.writes, events: self.events, asks: self.asks, wake: self.wake, in_flight }
     }
 
+    /// A wait that goes on under its name goes on since when it began.
+    fn awaited_since(&mut self) {
+        let before = self.r.status.waiting.as_ref();
+        let now = self.s.now;
+        if let Some(waiting) = &mut self.status.waiting {
+            let known =
+                before.filter(|before| before.reason == waiting.reason).and_then(|before| before.since);
+            waiting.since = Some(known.unwrap_or(now));
+        }
+    }
+
     /// Names what is awaited.
     pub(super) fn wait(&mut self, reason: &str, message: impl Into<String>) {
         self.status.waiting =
-            Some(Waiting { reason: reason.to_owned(), message: message.into(), until: None });
+            Some(Waiting { reason: reason.to_owned(), message: message.into(), ..Waiting::default() });
     }
 
     /// Names what is awaited, until when at the latest, and looks again then.
     pub(super) fn wait_until(&mut self, reason: &str, message: impl Into<String>, until: Timestamp) {
-        self.status.waiting =
-            Some(Waiting { reason: reason.to_owned(), message: message.into(), until: Some(until) });
+        self.wait(reason, message);
+        if let Some(waiting) = &mut self.status.waiting {
+            waiting.until = Some(until);
+        }
         self.wake_at(until);
     }
 
@@ -147,6 +161,37 @@ impl<'a> Pass<'a> {
         self.status.stable.as_ref().map(|stable| stable.revision.clone()).unwrap_or_default()
     }
 
+    /// Whether an intent is for the revision on trial, by its name or by the generation it came with.
+    pub(super) fn meant(&self, revision: &str) -> bool {
+        self.status.canary.as_ref().map_or_else(
+            || self.d.meta.generation.to_string() == revision,
+            |canary| canary.revision == revision || canary.generation.to_string() == revision,
+        )
+    }
+
+    /// Whether a person wants the rollout to stay where it is, and who.
+    pub(super) fn paused_by(&self) -> Option<String> {
+        let pause = self.r.spec.pause.as_ref().filter(|pause| self.meant(&pause.revision))?;
+        Some(person(pause.by.as_deref()))
+    }
+
+    /// Writes the rollout that ends here into the history.
+    pub(super) fn record(&mut self, outcome: End) {
+        const MOST: usize = 10;
+        let Some(canary) = &self.status.canary else { return };
+        let past = Past {
+            revision: canary.revision.clone(),
+            tag: canary.tag.clone(),
+            outcome,
+            reason: self.status.failure.as_ref().map(|failure| failure.reason.clone()),
+            started: self.status.trial.as_ref().and_then(|trial| trial.since),
+            ended: Some(self.s.now),
+        };
+        self.status.history.push(past);
+        let surplus = self.status.history.len().saturating_sub(MOST);
+        self.status.history.drain(..surplus);
+    }
+
     /// Whether the Deployment's template is held: paused, with our label.
     pub(super) fn held(&self) -> bool {
         self.d.paused && self.d.meta.labels.contains_key(api::HELD)
@@ -190,16 +235,32 @@ impl<'a> Pass<'a> {
     }
 
     /// The write that gives the canary this weight; nothing where the route has it, or is gone.
-    pub(super) fn reweight(&self, weight: u8, failed: Option<&str>) -> Option<Write> {
+    ///
+    /// # Errors
+    /// If the route, as somebody changed it meanwhile, can't carry the weight.
+    pub(super) fn reweight(&self, weight: u8) -> Result<Option<Write>, RouteError> {
+        let Some((route, original)) = self.route().filter(|_| self.weight() != Some(weight)) else {
+            return Ok(None);
+        };
+        let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight));
+        wanted.transpose().map(|wanted| Some(object::route(route, &wanted?, None)))
+    }
+
+    /// The write that takes all traffic from the canary, with the mark of the revision that failed, if one did. It never
+    /// gives up: a route that can't be weighed any more is given back as it was.
+    pub(super) fn take_back(&self, failed: Option<&str>) -> Option<Write> {
         let (route, original) = self.route()?;
         let marked = failed.is_none_or(|revision| {
             route.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision)
         });
-        if self.weight() == Some(weight) && marked {
+        if self.weight() == Some(0) && marked {
             return None;
         }
-        let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight))?.ok()?;
-        Some(object::route(route, &wanted, failed))
+        let wanted = self.pair(|pair| {
+            gateway::with_weight(&route.spec, pair, &original, 0)
+                .unwrap_or_else(|_| gateway::restored(&route.spec, pair, &original))
+        })?;
+        (wanted != route.spec || !marked).then(|| object::route(route, &wanted, failed))
     }
 
     /// The write that gives the route back as it was.
@@ -281,4 +342,9 @@ impl<'a> Pass<'a> {
             None => self.status.conditions.push(condition),
         }
     }
+}
+
+/// Who set an intent, in words.
+pub(super) fn person(by: Option<&str>) -> String {
+    by.map_or_else(|| "a person".to_owned(), str::to_owned)
 }

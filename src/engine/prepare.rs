@@ -1,7 +1,7 @@
 //! Preparing: Services pinned to stable, the canary `ReplicaSet` at 0 pods, its Service. No traffic moves.
 
-use super::{Kind, Write, back, object, pass::Pass};
-use crate::api::{self, Phase};
+use super::{Kind, ReplicaSet, Write, object, pass::Pass, rest, step};
+use crate::api::Phase;
 
 /// Does what is missing first.
 pub(super) fn go_on(pass: &mut Pass) {
@@ -9,59 +9,80 @@ pub(super) fn go_on(pass: &mut Pass) {
         pass.wait("Stable", "the stable ReplicaSet is gone: waiting for the Deployment controller");
         return;
     };
-    let twin = pass.s.replica_sets.iter().find(|set| {
-        let own = set.controller.as_deref() == Some(&pass.d.meta.uid);
-        own && set.meta.name != stable.meta.name
-            && set.template == pass.d.template
-            && set.replicas == 0
-            && set.existing == 0
-    });
-    if let Some(twin) = twin {
-        // The Deployment controller takes the oldest ReplicaSet with this template for the new one (FindNewReplicaSet).
-        pass.writes.push(object::delete(Kind::ReplicaSet, &twin.meta));
+    if step::suspended(pass) || !cleared(pass, stable) || !pass.pin(Some(&stable.hash)) {
         return;
     }
-    if !pass.pin(Some(&stable.hash)) {
-        return;
-    }
-    let revision = pass.revision();
     let Some(canary) = pass.canary() else {
-        let name = pass.status.canary.as_ref().map(|canary| canary.replica_set.clone()).unwrap_or_default();
-        let object = object::canary(pass.s, pass.d, pass.r, &name, &revision);
-        pass.writes.push(Write::Create { kind: Kind::ReplicaSet, object });
+        create(pass);
         return;
     };
-    if canary.template != pass.d.template {
-        // The template is compared with the Deployment's on every pass before this one; here it was changed on its way.
-        back::fail(
-            pass,
-            "TemplateAltered",
-            "admission changes the template of ReplicaSets, so the canary is not what was pushed",
-            None,
-        );
+    if canary.template != pass.d.template && pass.trial().native.is_none() {
+        let pushed = pass.d.template.clone();
+        pass.trial().native = Some(pushed);
+        let note = "admission changes the template of ReplicaSets: the canary is measured, but it can't be handed over, \
+                    so the Deployment controller will start pods of its own";
+        pass.tell(true, "TemplateAltered", "Prepare", note);
+    }
+    if !canary_service(pass) {
         return;
     }
-    let service = pass.status.trial.as_ref().map(|trial| trial.service.clone()).unwrap_or_default();
-    let name = pass.status.trial.as_ref().map(|trial| trial.canary_service.clone()).unwrap_or_default();
-    match (pass.canary_service(), pass.services().find(|plain| plain.meta.name == service)) {
-        (Some(own), _) => {
-            if let Some(write) = object::pin(own, Some(&revision)) {
-                pass.writes.push(write);
-                return;
-            }
-        }
-        (None, Some(stable)) => {
-            let object = object::canary_service(pass.s, pass.r, stable, &name, &revision);
-            pass.writes.push(Write::Create { kind: Kind::Service, object });
-            return;
-        }
-        (None, None) => {
-            pass.wait("Service", format!("Service {service} is gone: waiting for it"));
-            return;
-        }
-    }
-    debug_assert!(stable.meta.labels.contains_key(api::HASH));
     pass.status.phase = Phase::Stepping;
     let now = pass.s.now;
     pass.trial().step_since = Some(now);
+}
+
+/// No other `ReplicaSet` of the Deployment may have this template: its controller takes the oldest of them for the new one
+/// (`FindNewReplicaSet`). Returns whether there is none.
+fn cleared(pass: &mut Pass, stable: &ReplicaSet) -> bool {
+    let twin = pass.s.replica_sets.iter().find(|set| {
+        let own = set.controller.as_deref() == Some(&pass.d.meta.uid);
+        own && set.meta.name != stable.meta.name && set.template == pass.d.template
+    });
+    match twin {
+        None => true,
+        Some(twin) if twin.replicas == 0 && twin.existing == 0 => {
+            pass.writes.push(object::delete(Kind::ReplicaSet, &twin.meta));
+            false
+        }
+        Some(twin) => {
+            pass.wait(
+                "Twin",
+                format!("ReplicaSet {} has this template, and pods: waiting for them to end", twin.meta.name),
+            );
+            false
+        }
+    }
+}
+
+/// Makes the canary's `ReplicaSet`. A push that came before it renames what is on trial: nothing was made of the former.
+fn create(pass: &mut Pass) {
+    let known = pass.status.canary.clone().unwrap_or_default();
+    if known.generation != pass.d.meta.generation {
+        let revision = object::revision(pass.d, 0);
+        let name = format!("{}-{revision}", pass.s.name);
+        pass.status.canary = Some(rest::version(&revision, &name, &pass.d.template, pass.d.meta.generation));
+        return;
+    }
+    let object = object::canary(pass.s, pass.d, pass.r, &known.replica_set, &known.revision);
+    pass.writes.push(Write::Create { kind: Kind::ReplicaSet, object });
+}
+
+/// Makes the canary Service, or points it at the canary. Returns whether it stands.
+pub(super) fn canary_service(pass: &mut Pass) -> bool {
+    let revision = pass.revision();
+    let (service, name) = (pass.trial().service.clone(), pass.trial().canary_service.clone());
+    let write = match (pass.canary_service(), pass.services().find(|plain| plain.meta.name == service)) {
+        (Some(own), _) => object::pin(own, Some(&revision)),
+        (None, Some(stable)) => {
+            let object = object::canary_service(pass.s, pass.r, stable, &name, &revision);
+            Some(Write::Create { kind: Kind::Service, object })
+        }
+        (None, None) => {
+            pass.wait("Service", format!("Service {service} is gone: waiting for it"));
+            return false;
+        }
+    };
+    let stands = write.is_none();
+    pass.writes.extend(write);
+    stands
 }

@@ -7,58 +7,72 @@ use jiff::SignedDuration;
 
 use serde_json::json;
 
-use super::{Kind, ReplicaSet, judge, object, pass::Pass, step};
-use crate::api::{Handover, Phase};
+use super::{Kind, ReplicaSet, judge, native, object, pass::Pass, prepare, rest, step};
+use crate::api::{End, Handover, Phase};
 
 /// By this annotation the Deployment controller says that it has taken a `ReplicaSet` as its own.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 /// How long both versions stand behind the Services before they are narrowed: kube-proxy's own pace.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
+/// How long the Deployment controller may take to make an adopted `ReplicaSet` its own.
+const PROOF: SignedDuration = SignedDuration::from_secs(10);
+
 /// Goes on with the handover.
 pub(super) fn go_on(pass: &mut Pass) {
     let stage = pass.trial().handover.unwrap_or(Handover::Filling);
-    if stage < Handover::Adopted && !pass.adopted() && !guarded(pass, stage) {
+    if stage <= Handover::Adopted && !pass.adopted() && !guarded(pass, stage) {
         return;
     }
     match stage {
+        Handover::Filling if pass.trial().native.is_some() => pass.enter(Handover::Native),
         Handover::Filling => pass.enter(Handover::Widened),
-        Handover::Widened => widen(pass),
+        Handover::Widened => {
+            if widened(pass) {
+                pass.enter(Handover::Narrowed);
+            }
+        }
         Handover::Narrowed => narrow(pass),
         Handover::Adopted => adopt(pass),
         Handover::Released => release(pass),
         Handover::Draining => end(pass),
+        Handover::Native => native::replace(pass),
+        Handover::Replaced => native::end(pass),
     }
 }
 
 /// Until the adoption the canary stays full, keeps all traffic, and metrics go on guarding it.
 fn guarded(pass: &mut Pass, stage: Handover) -> bool {
     let Some(valid) = judge::policy(pass) else { return false };
-    if pass.d.replicas == 0 {
-        pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
-        return false;
-    }
-    if !step::filled(pass, pass.d.replicas, valid.deadline) || !step::weighted(pass, 100) {
+    let stands = if stage == Handover::Filling { step::kept } else { prepare::canary_service };
+    if step::suspended(pass) || !stands(pass) {
         return false;
     }
     judge::ask(pass, &valid);
+    if !step::filled(pass, pass.d.replicas, valid.deadline)
+        || stage == Handover::Filling && step::held_back(pass, 100)
+        || !step::weighted(pass, 100, valid.deadline)
+    {
+        return false;
+    }
     stage > Handover::Filling
         || pass.lasted(pass.s.drain, "Router", "all traffic is on the canary: the router lets go of stable")
 }
 
-fn widen(pass: &mut Pass) {
+/// Puts both versions behind the Services. Returns whether they have stood there long enough.
+pub(super) fn widened(pass: &mut Pass) -> bool {
     if !pass.pin(None) {
         pass.trial().stage_since = None;
-        return;
+        return false;
     }
     let (stable, canary, n) = (pass.stable_revision(), pass.revision(), pass.d.replicas);
     let behind = |service| pass.ready(service, &canary) >= n && pass.ready(service, &stable) > 0;
     if !pass.services().all(behind) {
         pass.trial().stage_since = None;
         pass.wait("Endpoints", "waiting for both versions behind the Services");
-    } else if pass.lasted(OVERLAP, "Endpoints", "both versions stand behind the Services") {
-        pass.enter(Handover::Narrowed);
+        return false;
     }
+    pass.lasted(OVERLAP, "Endpoints", "both versions stand behind the Services")
 }
 
 fn narrow(pass: &mut Pass) {
@@ -90,19 +104,8 @@ fn adopt(pass: &mut Pass) {
         pass.wait("ReplicaSets", "a ReplicaSet of the handover is gone");
         return;
     };
-    if canary.meta.annotations.contains_key(REVISION) && pass.adopted() && stable.replicas == 0 {
-        pass.enter(Handover::Released);
-        return;
-    }
-    if pass.adopted() && canary.template != pass.d.template {
-        adopted_as_old(pass, canary, stable);
-        return;
-    }
     if pass.adopted() {
-        pass.wait(
-            "DeploymentController",
-            "waiting for the Deployment controller to take the canary's ReplicaSet as its own",
-        );
+        adopted(pass, canary, stable);
         return;
     }
     let n = pass.d.replicas;
@@ -134,6 +137,53 @@ fn adopt(pass: &mut Pass) {
         return;
     }
     pass.writes.push(object::adoption(pass.d, &canary.meta, &canary.hash));
+}
+
+/// The canary is the Deployment's: what its controller made of that is read from the objects alone (docs/handover.md).
+fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
+    let stamped = canary.meta.annotations.contains_key(REVISION);
+    if stamped && stable.replicas == 0 {
+        pass.enter(Handover::Released);
+    } else if canary.template != pass.d.template {
+        adopted_as_old(pass, canary, stable);
+    } else if canary.replicas < pass.d.replicas && stable.replicas >= pass.d.replicas {
+        // The Deployment's size changed in this very moment, and its controller shrank the canary for stable's sake.
+        take_home(pass, canary, stable);
+    } else if !pass.lasted(
+        PROOF,
+        "DeploymentController",
+        "waiting for the Deployment controller to take the canary's ReplicaSet as its own",
+    ) {
+    } else if stamped {
+        // It knows the canary, and keeps some of stable while not all canary pods are available.
+        pass.enter(Handover::Released);
+    } else {
+        pass.writes.push(object::return_to(pass.d, pass.r, canary));
+        pass.enter(Handover::Narrowed);
+        pass.tell(
+            true,
+            "NotAdopted",
+            "TakeBack",
+            "the Deployment controller did not take the canary's ReplicaSet as its own in time: trying again",
+        );
+    }
+}
+
+/// Traffic goes to stable, which has all its pods; then the canary is taken back, and the handover begins anew.
+fn take_home(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
+    pass.writes.extend(pass.take_back(None));
+    if !pass.pin(Some(&stable.hash)) || !pass.writes.is_empty() {
+        return;
+    }
+    pass.writes.push(object::return_to(pass.d, pass.r, canary));
+    pass.trial().weighted_at = None;
+    pass.enter(Handover::Filling);
+    pass.tell(
+        true,
+        "Resized",
+        "TakeBack",
+        "the Deployment was resized in the moment of the handover, which begins anew",
+    );
 }
 
 /// The template changed just before the adoption, so the Deployment controller counts the canary as one of its old
@@ -176,18 +226,28 @@ fn end(pass: &mut Pass) {
     if !super::back::cleaned(pass) {
         return;
     }
-    pass.status.stable = pass.status.canary.take();
+    match pass.canary().or_else(|| native::successor(pass)) {
+        Some(stable) => complete(pass, stable, "its pods are the ones that were measured"),
+        None => pass.wait("ReplicaSets", "the canary's ReplicaSet is gone"),
+    }
+}
+
+/// The rollout is over: this `ReplicaSet` is stable from now on.
+pub(super) fn complete(pass: &mut Pass, stable: &ReplicaSet, note: &str) {
+    pass.status.failure = None;
+    pass.record(End::Complete);
+    let generation = pass.status.canary.take().map_or(pass.d.meta.generation, |canary| canary.generation);
+    let version = rest::version(&stable.hash, &stable.meta.name, &stable.template, generation);
+    let tag = version.tag.clone();
+    pass.status.stable = Some(version);
     pass.status.trial = None;
     pass.status.phase = Phase::Stable;
-    pass.status.failure = None;
     pass.status.verdict = Some("Pass".to_owned());
-    pass.status.step = None;
-    pass.status.weight = None;
-    let tag = pass.status.stable.as_ref().map(|stable| stable.tag.clone()).unwrap_or_default();
+    (pass.status.step, pass.status.weight, pass.status.attempt) = (None, None, None);
     pass.tell(
         false,
         "Complete",
         format!("Complete{}", pass.stable_revision()),
-        format!("{tag} serves; its pods are the ones that were measured"),
+        format!("{tag} serves; {note}"),
     );
 }

@@ -2,12 +2,31 @@
 
 use serde_json::Value;
 
-use super::{Decision, Deployment, Kind, Policy, ReplicaSet, Snapshot, Write, object, pass::Pass, valid};
-use crate::api::{Phase, Trial, Version};
+use super::{
+    Decision, Deployment, Kind, Policy, ReplicaSet, Snapshot, Write, object, orphans,
+    pass::{Pass, person},
+    settle, valid,
+};
+use crate::{
+    api::{Failure, Phase, Trial, Version},
+    traffic::gateway::{self, Pair},
+};
 
-/// The Deployment is gone: nothing of ours may keep the Rollout.
+/// The Deployment is gone, or another one of its name has come: routes and Services are given back, and nothing of ours
+/// keeps the Rollout.
 pub(super) fn without_deployment(s: &Snapshot) -> Decision {
-    let writes = s.rollout.iter().filter_map(|r| object::finalizer(r, false)).collect();
+    let mut writes = Vec::new();
+    if let Some(trial) = s.rollout.as_ref().and_then(|r| r.status.trial.as_ref()) {
+        let pair = Pair { namespace: &s.namespace, stable: &trial.service, canary: &trial.canary_service };
+        let routes = s.routes.iter().filter_map(|route| Some((route, trial.routes.get(&route.meta.name)?)));
+        writes.extend(routes.filter_map(|(route, original)| {
+            object::restored(route, &gateway::restored(&route.spec, &pair, original))
+        }));
+        writes.extend(valid::plain(s).filter_map(|service| object::pin(service, None)));
+    }
+    if writes.is_empty() {
+        writes.extend(s.rollout.iter().filter_map(|r| object::finalizer(r, false)));
+    }
     Decision { writes, ..Decision::default() }
 }
 
@@ -22,14 +41,14 @@ pub(super) fn without_rollout(s: &Snapshot, d: &Deployment) -> Decision {
 
 /// One version serves: adopt it, start a rollout, let go, or do nothing.
 pub(super) fn at_rest(pass: &mut Pass) {
+    if orphans::found(pass) {
+        return;
+    }
     if let Some(write) = object::finalizer(pass.r, false) {
         pass.writes.push(write);
         return;
     }
-    if pass.r.meta.deleting || pass.d.meta.deleting {
-        return;
-    }
-    if !pass.pin(None) {
+    if pass.r.meta.deleting || pass.d.meta.deleting || !pass.pin(None) {
         return;
     }
     if pass.s.policy == Policy::Unnamed {
@@ -38,37 +57,51 @@ pub(super) fn at_rest(pass: &mut Pass) {
     }
     let accepted = accept(pass);
     let Some(stable) = stable(pass) else {
-        pass.wait(
-            "Settling",
-            "the Deployment's pods are between two versions: waiting for one of them to serve alone",
-        );
+        settle::between(pass);
         return;
     };
     remember(pass, stable);
     if stable.template == pass.d.template {
-        settle(pass);
+        if !settle::brought(pass) {
+            settled(pass);
+        }
     } else if !pass.held() {
         pass.status.phase = Phase::Stable;
         pass.wait("NativeRollout", "the Deployment rolls out natively: its template is not held");
-    } else if rejected(pass) {
-        pass.status.phase = Phase::RolledBack;
     } else {
-        start(pass, accepted);
+        pass.status.pending = None;
+        held(pass, accepted);
     }
 }
 
-/// The `ReplicaSet` that serves: the one on record while the template is held; else the one that is alone.
+/// A template that isn't stable's is held: it goes on trial, unless a person wants otherwise or it was rejected already.
+fn held(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
+    if skipped(pass) {
+        return;
+    }
+    if !rejected(pass) {
+        start(pass, accepted);
+        return;
+    }
+    pass.status.phase = Phase::RolledBack;
+    if let Some(accepted) = accepted {
+        retry(pass, accepted);
+    }
+}
+
+/// The `ReplicaSet` that serves: the only one that has pods; without any, the one that is on record while the template is
+/// held, else the template's own.
 fn stable<'a>(pass: &Pass<'a>) -> Option<&'a ReplicaSet> {
     let own = |set: &&ReplicaSet| set.controller.as_deref() == Some(&pass.d.meta.uid) && !set.meta.deleting;
     let sets = || pass.s.replica_sets.iter().filter(own);
-    let recorded = pass.stable().filter(own);
-    if pass.held() && recorded.is_some() {
-        return recorded;
-    }
     let active: Vec<_> = sets().filter(|set| set.replicas > 0).collect();
     match active.as_slice() {
         [one] => Some(*one),
-        [] => sets().find(|set| set.template == pass.d.template).or(recorded),
+        [] => {
+            let recorded = pass.stable().filter(own);
+            let of_template = sets().find(|set| set.template == pass.d.template);
+            if pass.held() { recorded.or(of_template) } else { of_template.or(recorded) }
+        }
         _ => None,
     }
 }
@@ -90,11 +123,11 @@ pub(super) fn version(revision: &str, replica_set: &str, template: &Value, gener
 }
 
 /// Stable's own template is in place: nothing is on trial, nothing is held.
-fn settle(pass: &mut Pass) {
+fn settled(pass: &mut Pass) {
     pass.status.phase = Phase::Stable;
     pass.status.failure = None;
     pass.status.verdict = None;
-    pass.status.step = None;
+    (pass.status.step, pass.status.attempt) = (None, None);
     if pass.held()
         && let Some(write) = object::release(pass.d, true)
     {
@@ -106,15 +139,69 @@ fn settle(pass: &mut Pass) {
             "stable's template is in place again: the Deployment is no longer held",
         );
     }
-    if let Some(rejected) = pass.canary().filter(|set| set.controller.as_deref() == Some(&pass.r.meta.uid)) {
+    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
         pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
     }
     pass.status.canary = None;
 }
 
 /// The held template is the one that was rejected: it is not tried again unasked.
-fn rejected(pass: &Pass) -> bool {
-    pass.status.failure.is_some() && pass.canary().is_some_and(|set| set.template == pass.d.template)
+fn rejected(pass: &mut Pass) -> bool {
+    if pass.status.failure.is_none()
+        && pass.status.trial.is_none()
+        && let Some((set, reason)) = orphans::rejected(pass)
+    {
+        let generation = pass.d.meta.generation;
+        pass.status.canary = Some(version(&set.hash, &set.meta.name, &set.template, generation));
+        let message = "this template was rejected before this Rollout was made".to_owned();
+        pass.status.failure = Some(Failure { reason, message, ..Failure::default() });
+    }
+    let Some(failure) = &pass.status.failure else { return false };
+    let tried = failure.template.as_ref().or_else(|| pass.canary().map(|set| &set.template));
+    tried == Some(&pass.d.template)
+}
+
+/// A person may want the rejected template tried again, with the `ReplicaSet` it was tried with.
+fn retry(pass: &mut Pass, (valid, setup): (valid::Valid, valid::Setup)) {
+    let tried = pass.status.attempt.unwrap_or(1);
+    let wish = pass.r.spec.retry.as_ref().filter(|wish| pass.meant(&wish.revision) && wish.attempt > tried);
+    let Some(wish) = wish else { return };
+    if pass.d.replicas == 0 {
+        pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
+        return;
+    }
+    if let Some(other) = pass.canary().filter(|set| set.template != pass.d.template) {
+        pass.writes.push(object::delete(Kind::ReplicaSet, &other.meta));
+    }
+    let (attempt, by) = (wish.attempt, person(wish.by.as_deref()));
+    let revision = pass.revision();
+    pass.status.phase = Phase::Preparing;
+    pass.status.failure = None;
+    pass.status.attempt = Some(attempt);
+    begin(pass, &valid, setup);
+    pass.tell(
+        false,
+        "Retrying",
+        format!("Retry{revision}-{attempt}"),
+        format!("{by} wants {revision} tried again"),
+    );
+}
+
+/// A person may want the held template rolled out natively, unmeasured. Returns whether one does.
+fn skipped(pass: &mut Pass) -> bool {
+    let Some(skip) = pass.r.spec.skip.as_ref().filter(|skip| pass.meant(&skip.revision)) else {
+        return false;
+    };
+    let by = person(skip.by.as_deref());
+    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
+        pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
+    }
+    pass.writes.extend(object::release(pass.d, true));
+    (pass.status.canary, pass.status.failure, pass.status.attempt) = (None, None, None);
+    pass.status.phase = Phase::Stable;
+    let note = format!("{by} wants the template rolled out natively, unmeasured");
+    pass.tell(true, "Skipped", "Skip", note);
+    true
 }
 
 fn accept(pass: &mut Pass) -> Option<(valid::Valid, valid::Setup)> {
@@ -151,7 +238,7 @@ fn accept(pass: &mut Pass) -> Option<(valid::Valid, valid::Setup)> {
 fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
     pass.status.phase = Phase::Preparing;
     pass.status.failure = None;
-    if let Some(old) = pass.canary().filter(|set| set.controller.as_deref() == Some(&pass.r.meta.uid)) {
+    if let Some(old) = pass.canary().filter(|_| !pass.adopted()) {
         pass.writes.push(object::delete(Kind::ReplicaSet, &old.meta));
         return;
     }
@@ -164,11 +251,23 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
         return;
     }
-    let Policy::Found(spec) = &pass.s.policy else { return };
     let revision = object::revision(pass.d, 0);
     let name = format!("{}-{revision}", pass.s.name);
     let tag = object::tag(&pass.d.template);
     pass.status.canary = Some(version(&revision, &name, &pass.d.template, pass.d.meta.generation));
+    pass.status.attempt = None;
+    begin(pass, &valid, setup);
+    pass.tell(
+        false,
+        "Preparing",
+        format!("Prepare{revision}"),
+        format!("{tag} is held; its canary {revision} is being made"),
+    );
+}
+
+/// Writes down what the rollout works on, before anything is made of it.
+fn begin(pass: &mut Pass, valid: &valid::Valid, setup: valid::Setup) {
+    let Policy::Found(spec) = &pass.s.policy else { return };
     let (route, original) = setup.route;
     pass.status.trial = Some(Trial {
         policy: Some(spec.clone()),
@@ -182,20 +281,18 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
     });
     pass.status.step = Some(format!("0/{}", valid.steps.len()));
     pass.writes.extend(object::finalizer(pass.r, true));
-    pass.tell(
-        false,
-        "Preparing",
-        format!("Prepare{revision}"),
-        format!("{tag} is held; its canary {revision} is being made"),
-    );
 }
 
 /// The annotation is gone: nothing stays of Steelyard. A template that was held stays paused, for a person to resume.
 fn leave(pass: &mut Pass) {
+    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
+        pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
+    }
     if let Some(write) =
         object::release(pass.d, pass.stable().is_some_and(|stable| stable.template == pass.d.template))
     {
         pass.writes.push(write);
+        pass.status = pass.r.status.clone();
         pass.tell(false, "Left", "Leave", "Steelyard no longer manages this Deployment; where it is paused, `kubectl rollout resume` rolls it natively");
         return;
     }

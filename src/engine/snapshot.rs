@@ -99,8 +99,10 @@ pub struct Deployment {
 pub struct Rollout {
     /// Who it is.
     pub meta: Meta,
-    /// Whether it carries our finalizer.
-    pub finalizer: bool,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+    /// The uid of the Deployment that it belongs to.
+    pub owner: String,
     /// What people want.
     pub spec: RolloutSpec,
     /// What was decided so far.
@@ -140,6 +142,8 @@ pub struct ReplicaSet {
     pub available: i32,
     /// `status.replicas`.
     pub existing: i32,
+    /// Why its pods can't be created, if so: the message of its condition `ReplicaFailure`.
+    pub failure: Option<String>,
     /// `status.observedGeneration`.
     pub observed_generation: i64,
 }

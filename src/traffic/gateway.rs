@@ -142,6 +142,23 @@ pub fn names(spec: &Value, pair: &Pair) -> bool {
     rules(spec).iter().any(|rule| position(rule, pair, pair.stable).is_some())
 }
 
+/// Whether any rule sends traffic to the canary Service, or could.
+pub fn names_canary(spec: &Value, pair: &Pair) -> bool {
+    rules(spec).iter().any(|rule| position(rule, pair, pair.canary).is_some())
+}
+
+/// What to undo where nothing was remembered: the canary ref that was added goes, and the stable ref says no weight where
+/// it is alone, as most routes do.
+pub fn unknown(spec: &Value, pair: &Pair) -> Original {
+    let of_rule = |(index, rule): (usize, &Value)| {
+        let (stable, canary) = (position(rule, pair, pair.stable)?, position(rule, pair, pair.canary)?);
+        let share = effective(&refs(rule)[stable]).saturating_add(effective(&refs(rule)[canary]));
+        let alone = refs(rule).len() == 2;
+        Some(RuleOriginal { index, stable_weight: (!alone).then_some(share), own_canary: None })
+    };
+    Original { rules: rules(spec).iter().enumerate().filter_map(of_rule).collect() }
+}
+
 /// What has to be remembered to undo a rollout; to be read before anything is touched.
 pub fn original(spec: &Value, pair: &Pair) -> Original {
     let of_rule = |(index, rule): (usize, &Value)| {

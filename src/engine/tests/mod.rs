@@ -1,5 +1,8 @@
 //! Whole rollouts in a small world, in virtual time.
 
+mod handover;
+mod intents;
+mod turns;
 mod world;
 
 use jiff::ToSpan as _;

@@ -21,6 +21,10 @@ pub(super) struct World {
     pub(super) started: i32,
     /// What Prometheus answers.
     pub(super) answer: Outcome,
+    /// Whether the Deployment controller runs.
+    pub(super) controller: bool,
+    /// Whether admission changes the templates of `ReplicaSets`.
+    pub(super) altering: bool,
     version: u64,
 }
 
@@ -63,6 +67,7 @@ impl World {
             min_ready_seconds: 0,
             available: 4,
             existing: 4,
+            failure: None,
             observed_generation: 1,
         };
         let service = Service {
@@ -79,7 +84,8 @@ impl World {
         };
         let rollout = Rollout {
             meta: Meta { uid: "uid-web-rollout".into(), ..meta("web") },
-            finalizer: false,
+            finalizers: Vec::new(),
+            owner: "uid-web".into(),
             spec: api::RolloutSpec::default(),
             status: RolloutStatus::default(),
         };
@@ -100,7 +106,15 @@ impl World {
             readings: Vec::new(),
             asking: BTreeSet::new(),
         };
-        let mut world = Self { s, weights: Vec::new(), started: 0, answer: Outcome::Value(1.0), version: 1 };
+        let mut world = Self {
+            s,
+            weights: Vec::new(),
+            started: 0,
+            answer: Outcome::Value(1.0),
+            controller: true,
+            altering: false,
+            version: 1,
+        };
         world.controllers();
         world
     }
@@ -116,6 +130,43 @@ impl World {
         d.meta.generation += 1;
         d.paused = true;
         d.meta.labels.insert(api::HELD.into(), "true".into());
+    }
+
+    /// Passes until `there`, or nothing is left to do.
+    pub(super) fn until(&mut self, there: impl Fn(&Self) -> bool) {
+        for _ in 0..2000 {
+            if there(self) {
+                return;
+            }
+            assert!(self.pass(), "no way there: {:?}", self.status());
+        }
+        panic!("never there: {:?}", self.status());
+    }
+
+    /// Scales the Deployment.
+    pub(super) fn scale(&mut self, replicas: i32) {
+        let d = self.s.deployment.as_mut().unwrap();
+        d.replicas = replicas;
+        d.meta.generation += 1;
+        self.controllers();
+    }
+
+    /// What somebody wants.
+    pub(super) fn want(&mut self, change: impl FnOnce(&mut api::RolloutSpec, &str)) {
+        let r = self.s.rollout.as_mut().unwrap();
+        let revision = r.status.canary.as_ref().map(|canary| canary.revision.clone()).unwrap_or_default();
+        change(&mut r.spec, &revision);
+    }
+
+    /// The `ReplicaSet` of the canary.
+    pub(super) fn canary(&mut self) -> &mut ReplicaSet {
+        let name = self.status().canary.as_ref().unwrap().replica_set.clone();
+        self.s.replica_sets.iter_mut().find(|set| set.meta.name == name).unwrap()
+    }
+
+    /// The only route.
+    pub(super) fn weight(&self) -> u8 {
+        seen(&self.s.routes[0].spec, &Pair { namespace: "ns", stable: "web", canary: "web-canary" }).unwrap()
     }
 
     /// One pass, and what follows of it.
@@ -167,11 +218,12 @@ impl World {
                 meta: Meta { version, created: Some(self.s.now), ..named(object) },
                 controller: Some("uid-web-rollout".into()),
                 hash: object["spec"]["template"]["metadata"]["labels"][api::HASH].as_str().unwrap().into(),
-                template: without_hash(&object["spec"]["template"]),
+                template: self.altered(without_hash(&object["spec"]["template"])),
                 replicas: 0,
                 min_ready_seconds: 0,
                 available: 0,
                 existing: 0,
+                failure: None,
                 observed_generation: 1,
             }),
             Write::Create { object, .. } => self.s.services.push(Service {
@@ -205,8 +257,9 @@ impl World {
                 let set = self.s.replica_sets.iter_mut().find(|set| set.meta.name == name).unwrap();
                 let object = apply(&mut set.meta, json!({"replicas": set.replicas}));
                 set.replicas = object["spec"]["replicas"].as_i64().unwrap().try_into().unwrap();
-                if let Some(uid) = object["metadata"]["ownerReferences"][0]["uid"].as_str() {
-                    set.controller = Some(uid.into());
+                let owners = object["metadata"]["ownerReferences"].as_array().unwrap();
+                if let Some(owner) = owners.iter().find(|owner| owner["controller"] == true) {
+                    set.controller = owner["uid"].as_str().map(Into::into);
                 }
             }
             Kind::Service => {
@@ -230,27 +283,33 @@ impl World {
                 let d = self.s.deployment.as_mut().unwrap();
                 let object = apply(&mut d.meta, json!({"paused": d.paused, "template": d.template}));
                 d.paused = object["spec"]["paused"].as_bool().unwrap_or(false);
+                if object["spec"]["template"] != d.template {
+                    // Admission holds it.
+                    d.template = object["spec"]["template"].clone();
+                    d.meta.generation += 1;
+                    d.paused = true;
+                    d.meta.labels.insert(api::HELD.into(), "true".into());
+                }
             }
             Kind::Rollout => {
                 let r = self.s.rollout.as_mut().unwrap();
                 let object = apply(&mut r.meta, json!({}));
-                r.finalizer = object["metadata"]["finalizers"] != json!([]);
+                r.finalizers = serde_json::from_value(object["metadata"]["finalizers"].clone()).unwrap();
             }
         }
     }
 
+    fn altered(&self, mut template: Value) -> Value {
+        if self.altering {
+            template["spec"]["dnsPolicy"] = json!("Default");
+        }
+        template
+    }
+
     /// What the cluster's own controllers make of it.
     fn controllers(&mut self) {
-        let template = &self.s.deployment.as_ref().unwrap().template;
-        let new = |set: &&mut ReplicaSet| {
-            set.hash != "s1" && set.controller.as_deref() == Some("uid-web") && set.template == *template
-        };
-        if let Some(adopted) = self.s.replica_sets.iter_mut().find(new) {
-            adopted.meta.annotations.insert("deployment.kubernetes.io/revision".into(), "2".into());
-            let name = adopted.meta.name.clone();
-            let old =
-                |set: &&mut ReplicaSet| set.controller.as_deref() == Some("uid-web") && set.meta.name != name;
-            self.s.replica_sets.iter_mut().filter(old).for_each(|set| set.replicas = 0);
+        if self.controller {
+            self.deployment_controller();
         }
         self.s.pods.clear();
         for set in &mut self.s.replica_sets {
@@ -274,16 +333,63 @@ impl World {
         }
     }
 
+    /// As far as it matters here (pkg/controller/deployment): a saturated new `ReplicaSet` replaces the others; a single one
+    /// has the Deployment's size; a Deployment that isn't paused gets a `ReplicaSet` of its template.
+    fn deployment_controller(&mut self) {
+        const REVISION: &str = "deployment.kubernetes.io/revision";
+        let Some(d) = &self.s.deployment else { return };
+        let (n, template, uid) = (d.replicas, d.template.clone(), d.meta.uid.clone());
+        let own = |set: &ReplicaSet| set.controller.as_deref() == Some(&*uid);
+        let mut sets: Vec<&mut ReplicaSet> = self.s.replica_sets.iter_mut().filter(|set| own(set)).collect();
+        let new = sets.iter().position(|set| set.template == template);
+        if let Some(new) = new {
+            let number = sets.len().to_string();
+            sets[new].meta.annotations.entry(REVISION.into()).or_insert(number);
+        }
+        let active: Vec<usize> = (0..sets.len()).filter(|at| sets[*at].replicas > 0).collect();
+        match (active.as_slice(), new) {
+            ([one], _) if d.paused => sets[*one].replicas = n,
+            ([], _) if d.paused => {
+                let newest = new.or_else(|| (0..sets.len()).max_by_key(|at| sets[*at].meta.created));
+                if let Some(at) = newest {
+                    sets[at].replicas = n;
+                }
+            }
+            (_, Some(new)) if !d.paused || sets[new].replicas == n => {
+                for set in &mut sets {
+                    set.replicas = 0;
+                }
+                sets[new].replicas = n;
+            }
+            (_, None) if !d.paused => {
+                for set in &mut sets {
+                    set.replicas = 0;
+                }
+                let mut made = self.s.replica_sets[0].clone();
+                made.meta.name = "web-native".into();
+                made.meta.uid = "uid-web-native".into();
+                (made.hash, made.template, made.replicas, made.existing) = ("native".into(), template, n, 0);
+                made.controller = Some(uid);
+                self.s.replica_sets.push(made);
+            }
+            _ => {}
+        }
+    }
+
     /// What holds in every world that can be reached.
     fn invariants(&self) {
         let pair = Pair { namespace: "ns", stable: "web", canary: "web-canary" };
-        let weight = seen(&self.s.routes[0].spec, &pair).unwrap();
+        let weight = self.s.routes.first().and_then(|route| seen(&route.spec, &pair)).unwrap_or(0);
         if weight > 0 {
             let canary = self.s.services.iter().find(|service| service.meta.name == "web-canary").unwrap();
             assert!(!canary.ready.is_empty(), "traffic without a ready pod");
         }
         for service in &self.s.services {
-            assert!(service.meta.name != "web" || !service.ready.is_empty(), "the Service lost all its pods");
+            let asleep = self.s.deployment.as_ref().is_none_or(|d| d.replicas == 0);
+            assert!(
+                asleep || service.meta.name != "web" || !service.ready.is_empty(),
+                "the Service lost all its pods"
+            );
         }
     }
 }

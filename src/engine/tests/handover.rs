@@ -1,0 +1,112 @@
+//! The exits of "the canary is the Deployment's", and what stands in for a handover.
+
+use super::*;
+use crate::api::{End, Handover};
+
+/// A rollout of which the last write was the adoption, with a Deployment controller that hasn't looked yet.
+fn adopted() -> World {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| {
+        world.status().trial.as_ref().is_some_and(|trial| trial.handover == Some(Handover::Adopted))
+    });
+    world.controller = false;
+    assert!(world.pass());
+    assert_eq!(world.canary().controller.as_deref(), Some("uid-web"));
+    world
+}
+
+#[test]
+fn a_canary_that_nobody_takes_is_taken_back_and_handed_over_again() {
+    let mut world = adopted();
+    let until = world.s.now + 10.seconds();
+    world.until(|world| {
+        world
+            .s
+            .replica_sets
+            .iter()
+            .all(|set| set.hash == "s1" || set.controller.as_deref() == Some("uid-web-rollout"))
+    });
+    assert!(world.s.now >= until, "not before ten seconds are over");
+    assert!(!world.canary().meta.labels.contains_key("app"), "off the Deployment's selector");
+    assert_eq!(world.weight(), 100);
+    world.controller = true;
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    assert_eq!(world.started, 4);
+}
+
+#[test]
+fn a_canary_that_fails_while_nobody_takes_it_comes_back() {
+    let mut world = adopted();
+    world.until(|world| {
+        world
+            .s
+            .replica_sets
+            .iter()
+            .all(|set| set.hash == "s1" || set.controller.as_deref() == Some("uid-web-rollout"))
+    });
+    world.answer = Outcome::Value(0.1);
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+    assert_eq!(world.weight(), 0);
+}
+
+#[test]
+fn a_gutted_canary_gives_its_traffic_to_stable_and_starts_over() {
+    let mut world = adopted();
+    world.canary().replicas = 3;
+    world.s.deployment.as_mut().unwrap().meta.generation += 1;
+    world.pass();
+    assert_eq!(world.weight(), 0, "traffic first");
+    let hash = world.s.services[0].selector.get(crate::api::HASH).cloned();
+    assert_eq!(hash.as_deref(), Some("s1"));
+    world.until(|world| {
+        world.status().trial.as_ref().is_some_and(|trial| trial.handover == Some(Handover::Filling))
+    });
+    world.controller = true;
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn a_stamped_canary_goes_on_though_some_of_stable_is_kept() {
+    let mut world = adopted();
+    world.canary().meta.annotations.insert("deployment.kubernetes.io/revision".into(), "2".into());
+    world.until(|world| !world.s.deployment.as_ref().unwrap().paused);
+    world.controller = true;
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() {
+    let mut world = World::stable();
+    world.rest();
+    let before = world.s.routes[0].spec.clone();
+    world.altering = true;
+    world.push("demo:v2");
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100], "{:?} {:?}", world.status().phase, world.status().failure);
+    let stable = world.status().stable.clone().unwrap();
+    assert_eq!((stable.tag.as_str(), stable.revision.as_str()), ("v2", "native"));
+    assert_eq!(world.status().history.last().unwrap().outcome, End::Complete);
+    assert_eq!(world.s.routes[0].spec, before);
+    assert!(!world.s.deployment.as_ref().unwrap().paused);
+    assert!(
+        world.s.replica_sets.iter().all(|set| set.controller.as_deref() == Some("uid-web")),
+        "no canary is left"
+    );
+}
+
+#[test]
+fn an_altered_template_that_fails_comes_back_like_any_other() {
+    let mut world = World::stable();
+    world.rest();
+    world.altering = true;
+    world.answer = Outcome::Value(0.1);
+    world.push("demo:v2");
+    world.until(|world| world.status().phase == Phase::RolledBack);
+    assert!(world.s.deployment.as_ref().unwrap().paused);
+}

@@ -1,0 +1,207 @@
+//! What may happen in between.
+
+use super::*;
+use crate::api::HASH;
+
+fn at(weight: u8) -> World {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(weight));
+    world
+}
+
+#[test]
+fn the_canary_follows_the_deployments_size() {
+    let mut world = at(50);
+    world.scale(8);
+    world.until(|world| world.s.pods.len() == 12);
+    world.scale(2);
+    world.until(|world| world.s.pods.len() == 3);
+    assert_eq!(world.weights, [25, 50]);
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    assert_eq!(world.s.pods.len(), 2);
+}
+
+#[test]
+fn a_deployment_scaled_to_zero_has_no_canary_either_until_it_is_scaled_up_again() {
+    for weight in [25, 50, 100] {
+        let mut world = at(weight);
+        world.scale(0);
+        world.rest();
+        assert!(world.s.pods.is_empty());
+        assert_eq!(world.weight(), 0);
+        assert_eq!(world.status().waiting.as_ref().unwrap().reason, "ZeroReplicas");
+        world.scale(4);
+        world.rest();
+        assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2", "from {weight} %");
+        assert_eq!(world.s.pods.len(), 4);
+    }
+}
+
+#[test]
+fn a_weight_that_somebody_else_takes_off_comes_back_without_a_new_step() {
+    let mut world = at(50);
+    let before = world.s.routes[0].spec["rules"][0]["backendRefs"].clone();
+    world.pass();
+    let since = world.status().trial.as_ref().unwrap().weighted_at;
+    assert!(since.is_some());
+    world.s.now += 1.second();
+    world.s.routes[0].spec = json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
+    world.pass();
+    world.pass();
+    assert_eq!(world.s.routes[0].spec["rules"][0]["backendRefs"], before);
+    assert_eq!(world.status().trial.as_ref().unwrap().weighted_at, since);
+}
+
+#[test]
+fn a_route_that_can_not_be_weighed_any_more_is_given_back_on_a_failure() {
+    let mut world = at(25);
+    world.s.routes[0].spec["rules"][0]["backendRefs"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"name": "web", "port": 81}));
+    world.answer = Outcome::Value(0.1);
+    world.until(|world| world.status().phase == Phase::RollingBack);
+    assert!(!world.s.routes[0].spec.to_string().contains("web-canary"));
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+}
+
+#[test]
+fn a_deployment_that_somebody_resumed_is_unpinned_in_the_same_pass() {
+    let mut world = at(25);
+    let d = world.s.deployment.as_mut().unwrap();
+    d.paused = false;
+    world.pass();
+    assert_eq!(world.weight(), 0);
+    assert!(!world.s.services[0].selector.contains_key(HASH), "stable may be gone at any moment");
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn a_failure_after_the_services_moved_moves_them_back_in_the_same_pass() {
+    let mut world = at(100);
+    world.until(|world| world.s.services[0].selector.get(HASH).is_some_and(|hash| hash != "s1"));
+    world
+        .want(|spec, revision| spec.abort = Some(crate::api::Intent { revision: revision.into(), by: None }));
+    world.pass();
+    assert_eq!(world.weight(), 0);
+    assert_eq!(world.s.services[0].selector[HASH], "s1");
+}
+
+#[test]
+fn pushes_before_a_canary_was_made_leave_only_the_last_one_on_trial() {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    world.pass();
+    for tag in ["v3", "v4", "v5"] {
+        world.push(&format!("demo:{tag}"));
+    }
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100], "nothing was tried but the last");
+    let stable = world.status().stable.as_ref().unwrap();
+    assert_eq!(stable.tag, "v5");
+    assert_eq!(world.started, 4);
+}
+
+#[test]
+fn a_canary_service_that_is_deleted_is_made_again() {
+    let mut world = at(50);
+    world.s.services.retain(|service| service.meta.name == "web");
+    world.s.now += 1.second();
+    // The router has nobody to send to until it is there again: the world's own invariant doesn't hold for a moment.
+    let decision = decide(&world.s);
+    assert!(matches!(decision.writes[0], Write::Create { kind: Kind::Service, .. }));
+}
+
+#[test]
+fn a_template_changed_in_the_canarys_replica_set_is_a_failure() {
+    let mut world = at(50);
+    world.canary().template["spec"]["containers"][0]["image"] = json!("demo:evil");
+    world.rest();
+    assert_eq!(world.status().failure.as_ref().unwrap().reason, "CanaryChanged");
+}
+
+#[test]
+fn a_rejected_template_is_known_to_a_rollout_that_was_made_anew() {
+    let mut world = at(25);
+    world.answer = Outcome::Value(0.1);
+    world.rest();
+    let r = world.s.rollout.as_mut().unwrap();
+    r.status = crate::api::RolloutStatus::default();
+    r.meta.uid = "uid-another".into();
+    let started = world.started;
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+    assert_eq!(world.status().failure.as_ref().unwrap().reason, "MetricFailed");
+    assert_eq!(world.started, started, "not tried again");
+    world.push("demo:v1");
+    world.rest();
+    assert_eq!(world.s.replica_sets.len(), 1);
+    assert_eq!(world.status().phase, Phase::Stable);
+}
+
+#[test]
+fn a_rollout_in_flight_that_is_forgotten_is_sent_home() {
+    let mut world = at(50);
+    let r = world.s.rollout.as_mut().unwrap();
+    r.status = crate::api::RolloutStatus::default();
+    world.until(|world| world.s.services.len() == 1);
+    assert_eq!(world.weights.last(), Some(&0));
+    assert_eq!(world.s.routes[0].spec, json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}));
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2", "and tried anew");
+}
+
+#[test]
+fn a_push_into_a_native_rollout_lets_that_one_end_first() {
+    let mut world = World::stable();
+    world.rest();
+    // A native rollout to v2, frozen half way by the push of v3.
+    let mut half = world.s.replica_sets[0].clone();
+    half.meta.name = "web-n2".into();
+    half.meta.annotations.insert("deployment.kubernetes.io/revision".into(), "2".into());
+    (half.hash, half.replicas) = ("n2".into(), 2);
+    half.template["spec"]["containers"][0]["image"] = json!("demo:v2");
+    world.s.replica_sets[0].replicas = 3;
+    world.s.replica_sets.push(half);
+    world.push("demo:v3");
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
+    assert_eq!(world.status().history.len(), 1);
+    assert_eq!(world.status().pending, None);
+    assert_eq!(world.weights, [25, 50, 100], "v3 went out in steps");
+}
+
+#[test]
+fn routes_and_services_are_given_back_when_the_deployment_is_gone() {
+    let mut world = at(50);
+    world.s.deployment = None;
+    for _ in 0..5 {
+        let decision = decide(&world.s);
+        for write in &decision.writes {
+            world.write(write);
+        }
+    }
+    assert!(!world.s.routes[0].spec.to_string().contains("web-canary"));
+    assert!(!world.s.services[0].selector.contains_key(HASH));
+    assert!(world.s.rollout.as_ref().unwrap().finalizers.is_empty());
+}
+
+#[test]
+fn leaving_takes_what_was_rejected_along() {
+    let mut world = at(25);
+    world.answer = Outcome::Value(0.1);
+    world.rest();
+    world.s.policy = Policy::Unnamed;
+    let before = world.s.replica_sets.len();
+    let decision = decide(&world.s);
+    assert_eq!(before, 2);
+    assert!(
+        decision.writes.iter().any(|write| matches!(write, Write::Delete { kind: Kind::ReplicaSet, .. }))
+    );
+}
