@@ -15,7 +15,8 @@ use crate::{
 
 /// The policy that the rollout began with.
 pub(super) fn policy(pass: &Pass) -> Option<valid::Valid> {
-    pass.status.trial.as_ref()?.policy.as_ref().and_then(|spec| valid::valid(spec).ok())
+    let spec = pass.status.trial.as_ref()?.policy.as_ref()?;
+    pass.valid.get_or_init(|| valid::valid(spec).ok()).clone()
 }
 
 /// Turns back if anything asks for it: a person, a template, a pod, a metric. Returns whether the rollout turned.

@@ -1,6 +1,6 @@
 //! One pass in the making: the world as read, the status as it will be, and what is to be written.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{cell::OnceCell, collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Route, Service, Snapshot, Write, object,
-    valid::plain,
+    valid::{Valid, plain},
 };
 use crate::{
     api::{self, End, Handover, Past, Phase, RolloutStatus, Trial, Waiting},
@@ -20,6 +20,8 @@ pub(super) struct Pass<'a> {
     pub(super) s: &'a Snapshot,
     pub(super) d: &'a Deployment,
     pub(super) r: &'a Rollout,
+    /// The policy of the rollout in flight, read once: its queries are parsed for that.
+    pub(super) valid: OnceCell<Option<Valid>>,
     pub(super) hashes: BTreeMap<&'a str, &'a str>,
     pub(super) status: RolloutStatus,
     pub(super) writes: Vec<Write>,
@@ -35,8 +37,8 @@ impl<'a> Pass<'a> {
         status.observed_generation = r.meta.generation;
         status.waiting = None;
         let (hashes, writes, late) = (object::hashes(s), Vec::new(), Vec::new());
-        let mut pass =
-            Self { s, d, r, hashes, status, writes, late, events: Vec::new(), asks: Vec::new(), wake: None };
+        let (events, asks, valid) = (Vec::new(), Vec::new(), OnceCell::new());
+        let mut pass = Self { s, d, r, valid, hashes, status, writes, late, events, asks, wake: None };
         pass.status.weight = pass.weight();
         pass
     }

@@ -9,9 +9,11 @@ pub(super) fn go_on(pass: &mut Pass) {
         pass.wait("Stable", "the stable ReplicaSet is gone: waiting for the Deployment controller");
         return;
     };
-    if step::suspended(pass) || !cleared(pass, stable) || !pass.pin(Some(&stable.hash)) {
+    if step::suspended(pass) || !cleared(pass, stable) {
         return;
     }
+    // These don't depend on each other, for the canary has no pods yet; the next pass sees whether all of them stand.
+    let pinned = pass.pin(Some(&stable.hash));
     let Some(canary) = pass.canary() else {
         create(pass);
         return;
@@ -23,12 +25,13 @@ pub(super) fn go_on(pass: &mut Pass) {
                     so the Deployment controller will start pods of its own";
         pass.tell(true, "TemplateAltered", "Prepare", note);
     }
-    if !canary_service(pass) {
+    if !canary_service(pass) || !pinned {
         return;
     }
     pass.status.phase = Phase::Stepping;
     let now = pass.s.now;
     pass.trial().step_since = Some(now);
+    step::go_on(pass);
 }
 
 /// No other `ReplicaSet` of the Deployment may have this template: its controller takes the oldest of them for the new one
@@ -65,6 +68,7 @@ fn create(pass: &mut Pass) {
     }
     let object = object::canary(pass.s, pass.d, pass.r, &known.replica_set, &known.revision);
     pass.writes.push(Write::Create { kind: Kind::ReplicaSet, object });
+    canary_service(pass);
 }
 
 /// Makes the canary Service, or points it at the canary. Returns whether it stands.
