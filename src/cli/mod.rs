@@ -3,6 +3,7 @@
 mod config;
 mod controller;
 mod crds;
+mod drain;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -24,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Run the controller.
     Controller(Options),
+    /// Leave every Deployment safely, before Steelyard is uninstalled.
+    Drain(drain::Options),
     /// Print the custom resource definitions.
     Crds {
         /// Write one file each into this directory instead.
@@ -36,6 +39,7 @@ enum Command {
 pub async fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Controller(options) => controller::run(options).await,
+        Command::Drain(options) => drain::run(options).await,
         Command::Crds { dir } => crds::write(dir.as_deref()).map_err(Into::into),
     };
     match result {

@@ -1,6 +1,6 @@
 //! Events about a Rollout. They are told last and never fail a pass.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::{
@@ -8,19 +8,26 @@ use kube::{
     runtime::events::{Event as Told, EventType, Recorder, Reporter},
 };
 
+use tokio::sync::RwLock;
+
 use super::{Key, chain};
 use crate::engine::Event;
 
-/// Tells Events.
+/// Tells Events. Every task that is at it reads the lock.
 #[derive(Clone)]
-pub struct Teller(Recorder);
+pub struct Teller(Recorder, Arc<RwLock<()>>);
 
 impl Teller {
     /// Tells Events in the name of this pod.
     pub fn new(client: Client, instance: &str) -> Self {
         let reporter =
             Reporter { controller: "steelyard.io/steelyard".into(), instance: Some(instance.to_owned()) };
-        Self(Recorder::new(client, reporter))
+        Self(Recorder::new(client, reporter), Arc::default())
+    }
+
+    /// Ends once all Events so far are told, or given up.
+    pub async fn told(&self) {
+        drop(self.1.write().await);
     }
 
     /// Tells these, in order, in a task of its own; each is about the Rollout and related to its Deployment.
@@ -39,7 +46,9 @@ impl Teller {
         let regarding = about("steelyard.io/v1alpha1", "Rollout", rollout);
         let related = deployment.map(|uid| about("apps/v1", "Deployment", uid));
         let (recorder, key) = (self.0.clone(), key.clone());
+        let at_it = Arc::clone(&self.1).try_read_owned();
         tokio::spawn(async move {
+            let _at_it = at_it;
             for event in events {
                 let Event { warning, reason, action, note } = event;
                 tracing::info!(deployment = %key, reason, %note, "event");

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analysis::{ErrorClass, Outcome},
     cluster::sources::Sources,
-    engine::{Ask, Reading, Snapshot, decide},
+    engine::{Ask, Policy, Reading, Snapshot, decide},
     telemetry::metrics::Metrics,
 };
 
@@ -46,6 +46,17 @@ pub struct Context {
     pub mail: Mailbox,
     /// Whom to tell that a Deployment should be looked at at once.
     pub wakes: UnboundedSender<Key>,
+    /// Whether Deployments are managed or left.
+    pub manner: Manner,
+}
+
+/// What becomes of annotated Deployments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// They are managed.
+    Manage,
+    /// They are left, as if none had the annotation: Steelyard is about to be uninstalled.
+    Leave,
 }
 
 /// What a look leaves behind.
@@ -87,7 +98,11 @@ pub enum PassError {
 pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> {
     let given = Given { epoch: context.fence.epoch(), drain: context.drain };
     for _ in 0..ROUNDS {
-        let (snapshot, letters) = observe(&context.caller, key, given, &context.gate, &context.mail).await?;
+        let (mut snapshot, letters) =
+            observe(&context.caller, key, given, &context.gate, &context.mail).await?;
+        if context.manner == Manner::Leave {
+            snapshot.policy = Policy::Unnamed;
+        }
         if let Some((object, found)) = later(&snapshot) {
             context.mail.put_back(key, letters);
             context.fence.doubt();

@@ -18,6 +18,7 @@ pub enum SourcesError {
 }
 
 /// All sources.
+#[derive(Default)]
 pub struct Sources(BTreeMap<String, Source>);
 
 impl Sources {

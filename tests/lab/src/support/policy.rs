@@ -11,12 +11,13 @@ pub struct Policy {
     name: String,
     steps: Vec<(u8, u8)>,
     measured: bool,
+    source: Option<String>,
 }
 
 impl Policy {
     /// A policy of this name, without steps and without metrics.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), steps: Vec::new(), measured: false }
+        Self { name: name.to_owned(), steps: Vec::new(), measured: false, source: None }
     }
 
     /// A step more: weight in percent, and how many seconds it lasts at least.
@@ -32,6 +33,13 @@ impl Policy {
     pub fn measured(mut self) -> Self {
         self.measured = true;
         self
+    }
+
+    /// As [`Policy::measured`], with answers from another of the operator's sources.
+    #[must_use]
+    pub fn measured_by(mut self, source: &str) -> Self {
+        self.source = Some(source.to_owned());
+        self.measured()
     }
 }
 
@@ -63,6 +71,9 @@ spec:
 "
             )?;
         }
+        if let Some(source) = &self.source {
+            writeln!(f, "    source: {source}")?;
+        }
         Ok(())
     }
 }
@@ -81,5 +92,8 @@ mod tests {
         let plain: serde_json::Value =
             serde_saphyr::from_str(&Policy::new("web").step(5, 1).to_string()).unwrap();
         assert!(plain["spec"]["analysis"].is_null());
+        let text = Policy::new("web").step(5, 1).measured_by("odd").to_string();
+        let policy: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        assert_eq!(policy["spec"]["analysis"]["source"], "odd");
     }
 }

@@ -68,7 +68,9 @@ impl<'a> App<'a> {
         rate: f64,
     ) -> Result<Self, Failure> {
         let demo = Demo::new(name, "v1").replicas(i32::try_from(replicas)?);
-        let (gateway, service) = space.serve(name, &demo, rate).await?;
+        let (mut gateway, mut service) = space.serve(name, &demo, rate).await?;
+        // Each is used several times a second, so that a pod that ends can tell it to close.
+        (gateway.connections, service.connections) = (2, 2);
         let before = pods_of(space, name, replicas).await?;
         space.apply(&policy.to_string()).await?;
         space.adopt(name, name).await?;
@@ -147,7 +149,8 @@ impl<'a> App<'a> {
         Seen { gateway, service }
     }
 
-    async fn as_it_was(&self) -> Result<(), Failure> {
+    /// Services and route are as they were before the push, without a mark.
+    pub(crate) async fn as_it_was(&self) -> Result<(), Failure> {
         let (space, name) = (self.space, &self.name);
         assert_eq!(selector(space, name).await?, self.selector, "{name}: the Service is unpinned");
         let canary = space.api::<Service>().get_opt(&format!("{name}-canary")).await?;

@@ -65,7 +65,7 @@ impl Controller {
 
     /// The values that the chart was installed with, as JSON.
     pub(crate) async fn values(&self) -> Result<Value, Failure> {
-        let text = helm(&["get", "values", "steelyard", "-n", NAMESPACE, "-o", "json"]).await?;
+        let (text, _) = helm(&["get", "values", "steelyard", "-n", NAMESPACE, "-o", "json"]).await?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -159,12 +159,12 @@ fn sets<'a>(values: &[&'a str]) -> Vec<&'a str> {
     values.iter().flat_map(|value| ["--set", value]).collect()
 }
 
-/// Runs helm; gives what it printed.
-pub(crate) async fn helm(args: &[&str]) -> Result<String, Failure> {
+/// Runs helm; gives its result, and what it told beside it.
+pub(crate) async fn helm(args: &[&str]) -> Result<(String, String), Failure> {
     let output = Command::new("helm").args(args).kill_on_drop(true).output().await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
-        return Ok(text(&output.stdout));
+        return Ok((text(&output.stdout), text(&output.stderr)));
     }
     Err(format!("helm {}: {}{}", args.join(" "), text(&output.stdout), text(&output.stderr)).into())
 }

@@ -1,0 +1,133 @@
+//! What Steelyard leans on goes away for a while: the API server, etcd, the router.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lab::cluster::Cluster;
+use lab::components::Part;
+use lab::load::Record;
+use lab::paths::Layout;
+use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
+
+use super::app::App;
+use super::controller::Controller;
+
+/// Requests per second and way.
+const RATE: f64 = 50.0;
+/// How long a router may need, once it is back, until it has all routes again.
+const SYNC: Duration = Duration::from_secs(5);
+/// The load's time-out: a request that failed may have been sent this long before.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+fn cluster() -> Result<Cluster, Failure> {
+    Ok(Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?))
+}
+
+/// Ends a part and starts it again; gives the time in between.
+async fn restart(part: Part) -> Result<Range<Timestamp>, Failure> {
+    let began = Timestamp::now();
+    // In a thread of its own: the load must not wait for it.
+    tokio::task::spawn_blocking(move || Ok::<_, Failure>(cluster()?.stop(part)?)).await??;
+    cluster()?.start(part).await?;
+    Ok(began..Timestamp::now())
+}
+
+/// Waits until a Rollout has this weight, in its status.
+async fn weighs(app: &App<'_>, weight: u64) -> Result<(), Failure> {
+    app.until(&format!("weight {weight}"), |rollout: &Rollout| {
+        (rollout.status["weight"].as_u64() == Some(weight)).then_some(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_the_api_server_and_etcd_are_restarted_in_the_middle_of_a_step() -> Result<(), Failure> {
+    Space::run("api-restart", async |space| {
+        let pods = Controller::of(space).leader().await?.pod;
+        let steps = |name: &str| Policy::new(name).step(25, 4).step(60, 4);
+        let good = App::start(space, "good", 4, steps("good"), RATE).await?;
+        let bad = App::start(space, "bad", 4, steps("bad").measured(), RATE).await?;
+        good.push(&good.demo.clone().tag("v2")).await?;
+        bad.push(&Demo::new("bad", "v2").env("ERROR_RATE", "1")).await?;
+        weighs(&good, 25).await?;
+        weighs(&bad, 25).await?;
+        let away = restart(Part::KubeApiserver).await?;
+        weighs(&good, 60).await?;
+        let etcd = restart(Part::Etcd).await?;
+        good.completes("v2").await?;
+        let rollout = bad.rolls_back().await?;
+        assert_eq!(rollout.text("/failure/reason"), "MetricFailed", "{}", rollout.status["failure"]);
+        let (good, bad) = (good.stop().await, bad.stop().await);
+        tell(format_args!(
+            "the API server was away for {:#}, etcd for {:#}; good: {}bad: {}",
+            away.end - away.start,
+            etcd.end - etcd.start,
+            good.gateway,
+            bad.gateway
+        ));
+        good.nothing_failed("good");
+        bad.only_bad_answers("bad");
+        let leader = Controller::of(space).leader().await?;
+        tell(format_args!("{pods} led before, {} leads after", leader.pod));
+        Ok(())
+    })
+    .await
+}
+
+/// Nothing failed but what the router itself could not carry while it was away.
+fn failed_only_within(record: &Record, away: &Range<Timestamp>) {
+    let window = away.start - TIMEOUT..away.end + SYNC;
+    for failure in record.failures() {
+        let at = record.at(failure.ended());
+        assert!(window.contains(&at) && !failure.bad_answer(), "{failure} is not of {window:?}: {record}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_the_router_is_restarted_in_the_middle_of_a_step() -> Result<(), Failure> {
+    Space::run("router-restart", async |space| {
+        let app = App::start(space, "web", 4, Policy::new("web").step(25, 4).step(60, 3), RATE).await?;
+        app.push(&app.demo.clone().tag("v2")).await?;
+        weighs(&app, 25).await?;
+        let away = restart(Part::Traefik).await?;
+        app.completes("v2").await?;
+        let seen = app.stop().await;
+        tell(format_args!("the router was away for {:#}: {}", away.end - away.start, seen.gateway));
+        assert_eq!(seen.service.failed(), 0, "{}", seen.service);
+        failed_only_within(&seen.gateway, &away);
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_a_router_that_stands_still_holds_the_rollout() -> Result<(), Failure> {
+    Space::run("router-frozen", async |space| {
+        let cluster = cluster()?;
+        let app = App::start(space, "web", 4, Policy::new("web").step(25, 2).step(60, 2), RATE).await?;
+        app.push(&app.demo.clone().tag("v2")).await?;
+        weighs(&app, 25).await?;
+        cluster.freeze(Part::Traefik)?;
+        let frozen = Timestamp::now();
+        let held = app
+            .until("waiting for the router at 60", |rollout: &Rollout| {
+                let waits = rollout.text("/waiting/reason") == "Router";
+                (waits && rollout.status["weight"].as_u64() == Some(60)).then_some(())
+            })
+            .await;
+        // Thawed before anything can fail this test: others need it.
+        cluster.thaw(Part::Traefik)?;
+        let thawed = Timestamp::now();
+        held?;
+        app.completes("v2").await?;
+        let weights: Vec<_> = app.trails.weights().into_iter().filter(|(at, _)| *at < thawed).collect();
+        assert_eq!(weights.last().map(|(_, weight)| *weight), Some(60), "no step further: {weights:?}");
+        let seen = app.stop().await;
+        tell(format_args!("the router stood still for {:#}: {}", thawed - frozen, seen.gateway));
+        assert_eq!(seen.service.failed(), 0, "{}", seen.service);
+        failed_only_within(&seen.gateway, &(frozen..thawed));
+        Ok(())
+    })
+    .await
+}
