@@ -109,10 +109,13 @@ pub fn replica_set(object: &Value) -> ReplicaSet {
 
 /// Why a `ReplicaSet` can't create its pods, such as a quota.
 fn failure(set: &Value) -> Option<String> {
-    let conditions = set.pointer("/status/conditions").and_then(Value::as_array)?;
-    let failure =
-        conditions.iter().find(|c| text(c, "/type") == "ReplicaFailure" && text(c, "/status") == "True");
-    failure.map(|c| text(c, "/message").to_owned())
+    condition(set, "ReplicaFailure", "True").map(|c| text(c, "/message").to_owned())
+}
+
+/// The condition of this type, if it has this status.
+fn condition<'a>(object: &'a Value, kind: &str, status: &str) -> Option<&'a Value> {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array)?;
+    conditions.iter().find(|c| text(c, "/type") == kind && text(c, "/status") == status)
 }
 
 /// The uid of an object's controller; empty without one.
@@ -172,6 +175,7 @@ pub fn pod(object: &Value) -> Pod {
         name: text(object, "/metadata/name").to_owned(),
         hash: hash(object),
         trouble: trouble(object),
+        unready: condition(object, "Ready", "False").map(|c| text(c, "/message").to_owned()),
         restarts: containers(object).map(|c| count(c, "/restartCount", 0)).max().unwrap_or(0),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
     }
@@ -201,12 +205,8 @@ fn trouble(pod: &Value) -> Option<(String, String)> {
         .find(|w| REASONS.contains(&text(w, "/reason")))
         .map(|w| (text(w, "/reason").to_owned(), text(w, "/message").to_owned()));
     waiting.or_else(|| {
-        let conditions = pod.pointer("/status/conditions").and_then(Value::as_array)?;
-        let refused = conditions.iter().find(|c| {
-            text(c, "/type") == "PodScheduled"
-                && text(c, "/status") == "False"
-                && text(c, "/reason") == "Unschedulable"
-        })?;
+        let refused = condition(pod, "PodScheduled", "False")?;
+        (text(refused, "/reason") == "Unschedulable").then_some(())?;
         Some(("Unschedulable".to_owned(), text(refused, "/message").to_owned()))
     })
 }

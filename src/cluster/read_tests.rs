@@ -60,6 +60,12 @@ fn what_keeps_a_pod_from_running_is_named() {
     let refused = pod(&json!({"status": {"conditions": [
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}}));
     assert_eq!(refused.trouble, Some(("Unschedulable".into(), "0/3 nodes".into())));
+    let starting = pod(&json!({"status": {"conditions": [
+        {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "unready: [app]"}]}}));
+    assert_eq!((starting.trouble, starting.unready.as_deref()), (None, Some("unready: [app]")));
+    let set = replica_set(&json!({"status": {"conditions": [
+        {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota"}]}}));
+    assert_eq!(set.failure.as_deref(), Some("exceeded quota"));
 }
 
 #[test]

@@ -172,6 +172,8 @@ pub struct Pod {
     pub hash: String,
     /// Why a container of it doesn't run: reason and message.
     pub trouble: Option<(String, String)>,
+    /// What its condition says while it is not ready.
+    pub unready: Option<String>,
     /// The most restarts of one of its containers.
     pub restarts: i32,
     /// Whether it is being deleted.

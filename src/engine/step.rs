@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{
-    back, judge, object,
+    ReplicaSet, back, judge, object,
     pass::{Pass, person},
     prepare, valid,
 };
@@ -12,6 +14,9 @@ use crate::{
     api::{Handover, Phase},
     traffic::gateway::Acceptance,
 };
+
+/// How long a pod that is not ready is taken for one that is starting.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Pods that a weight needs: its share of the replicas, rounded up, at least one.
 pub(super) fn pods_for(weight: u8, replicas: i32) -> i32 {
@@ -52,13 +57,9 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
         pass.trial().weighted_at = None;
         return false;
     }
-    let trouble = pass.s.pods.iter().find(|pod| pod.hash == canary.hash && pod.trouble.is_some());
-    let why = trouble
-        .and_then(|pod| pod.trouble.as_ref().map(|(reason, text)| format!("; {}: {reason} {text}", pod.name)))
-        .or_else(|| canary.failure.as_ref().map(|text| format!("; pods can't be created: {text}")))
-        .unwrap_or_default();
     let now = pass.s.now;
     let since = *pass.trial().short_since.get_or_insert(now);
+    let why = why_not_ready(pass, canary, since);
     let until = Pass::after(since, deadline);
     if now >= until {
         back::fail(pass, "PodsNotReady", &format!("the canary's pods were not ready in time{why}"), None);
@@ -66,6 +67,26 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
     }
     pass.wait_until("Pods", format!("waiting for {wanted} ready canary pods{why}"), until);
     false
+}
+
+/// Why canary pods are not ready, as far as anybody says it; else an empty text.
+fn why_not_ready(pass: &mut Pass, canary: &ReplicaSet, since: Timestamp) -> String {
+    let pods = pass.s.pods.iter().filter(|pod| pod.hash == canary.hash && !pod.deleting);
+    let mut troubled = pods.clone().filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?)));
+    if let Some((name, (reason, text))) = troubled.next() {
+        return format!("; {name}: {reason} {text}");
+    }
+    if let Some(text) = &canary.failure {
+        return format!("; pods can't be created: {text}");
+    }
+    // A pod that is only just starting is no news.
+    let late = Pass::after(since, PATIENCE);
+    if pass.s.now < late {
+        pass.wake_at(late);
+        return String::new();
+    }
+    let mut unready = pods.filter_map(|pod| Some((&pod.name, pod.unready.as_ref()?)));
+    unready.next().map(|(name, text)| format!("; {name}: NotReady {text}")).unwrap_or_default()
 }
 
 /// Gives the canary this weight and waits until its router has taken it. Returns whether it has.

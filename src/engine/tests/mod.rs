@@ -158,3 +158,52 @@ fn a_push_in_the_moment_of_adoption_finishes_the_handover_and_starts_anew() {
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
     assert_eq!(world.started, 8);
 }
+
+#[test]
+fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline_fails() {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    while world.s.replica_sets.iter().all(|set| set.hash == "s1" || set.replicas == 0) {
+        world.pass();
+    }
+    let canary = world.s.replica_sets.iter_mut().find(|set| set.hash != "s1").unwrap();
+    (canary.existing, canary.available) = (0, 0);
+    canary.failure = Some("exceeded quota: four".into());
+    let hash = canary.hash.clone();
+    world.s.pods.retain(|pod| pod.hash != hash);
+    for service in &mut world.s.services {
+        service.ready.retain(|pod| !pod.contains(&hash));
+    }
+    let status = |decision: &Decision| {
+        let written = decision.writes.iter().find_map(|write| match write {
+            Write::Status { status, .. } => Some(status.clone()),
+            _ => None,
+        });
+        written.expect("a status")
+    };
+    let waiting = status(&decide(&world.s)).waiting.unwrap();
+    assert!(waiting.message.contains("exceeded quota: four"), "{waiting:?}");
+    // A pod that stands there and never gets ready is named once it has had a moment to start.
+    world.s.replica_sets.iter_mut().for_each(|set| set.failure = None);
+    let pod = Pod {
+        name: "web-x".into(),
+        hash,
+        trouble: None,
+        unready: Some("unready: [app]".into()),
+        restarts: 0,
+        deleting: false,
+    };
+    world.s.pods.push(pod);
+    let young = decide(&world.s);
+    let waiting = status(&young).waiting.unwrap();
+    assert!(!waiting.message.contains("NotReady"), "{waiting:?}");
+    world.s.rollout.as_mut().unwrap().status = *status(&young);
+    world.s.now = young.wake.unwrap();
+    let waiting = status(&decide(&world.s)).waiting.unwrap();
+    assert!(waiting.message.contains("web-x: NotReady unready: [app]"), "{waiting:?}");
+    world.s.now = waiting.until.unwrap();
+    let failure = status(&decide(&world.s)).failure.unwrap();
+    assert_eq!(failure.reason, "PodsNotReady");
+    assert!(failure.message.contains("web-x: NotReady"), "{failure:?}");
+}

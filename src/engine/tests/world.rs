@@ -321,6 +321,7 @@ impl World {
                     name,
                     hash: set.hash.clone(),
                     trouble: None,
+                    unready: None,
                     restarts: 0,
                     deleting: false,
                 });
