@@ -12,18 +12,26 @@ pub struct Policy {
     steps: Vec<(u8, u8)>,
     measured: bool,
     source: Option<String>,
+    deadline: u8,
 }
 
 impl Policy {
     /// A policy of this name, without steps and without metrics.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), steps: Vec::new(), measured: false, source: None }
+        Self { name: name.to_owned(), steps: Vec::new(), measured: false, source: None, deadline: 120 }
     }
 
     /// A step more: weight in percent, and how many seconds it lasts at least.
     #[must_use]
     pub fn step(mut self, weight: u8, hold: u8) -> Self {
         self.steps.push((weight, hold));
+        self
+    }
+
+    /// Gives pods so many seconds to become ready, and steps to reach a verdict; without it two minutes.
+    #[must_use]
+    pub fn deadline(mut self, seconds: u8) -> Self {
+        self.deadline = seconds;
         self
     }
 
@@ -55,10 +63,11 @@ metadata: {{name: {}}}
 spec:
   strategy: {{canary: {{steps: [{}]}}}}
   traffic: {{gatewayAPI: {{}}}}
-  deadline: 2m
+  deadline: {}s
 ",
             self.name,
-            steps.join(", ")
+            steps.join(", "),
+            self.deadline
         )?;
         if self.measured {
             write!(
@@ -95,5 +104,9 @@ mod tests {
         let text = Policy::new("web").step(5, 1).measured_by("odd").to_string();
         let policy: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
         assert_eq!(policy["spec"]["analysis"]["source"], "odd");
+        assert_eq!(plain["spec"]["deadline"], "120s");
+        let hasty: serde_json::Value =
+            serde_saphyr::from_str(&Policy::new("web").deadline(9).to_string()).unwrap();
+        assert_eq!(hasty["spec"]["deadline"], "9s");
     }
 }

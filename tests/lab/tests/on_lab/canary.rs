@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use lab::load::Load;
-use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, Trails, tell};
+use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, SupportError, Trails, tell};
 
 use crate::{SOON, container, pods_of};
 
@@ -33,6 +33,25 @@ pub(crate) async fn restarts(space: &Space, pods: &[String]) -> Result<i32, Fail
         restarts += container(&pod).map_or(0, |status| status.restart_count);
     }
     Ok(restarts)
+}
+
+/// Waits until a failed revision's traffic is taken back and its pods are down.
+pub(crate) async fn rolled_back(space: &Space) -> Result<Rollout, SupportError> {
+    space
+        .until("web", "rolled back", ROLLOUT, |rollout: &Rollout| {
+            (rollout.phase() == "RolledBack").then(|| rollout.clone())
+        })
+        .await
+}
+
+/// Checks that a rejected template is still held, and serves nowhere.
+pub(crate) async fn still_held(space: &Space, before: &[String]) -> Result<(), Failure> {
+    let deployment = space.api::<Deployment>().get("web").await?;
+    assert_eq!(held(&deployment), Some(true), "what failed stays held");
+    assert_eq!(space.api::<HttpRoute>().get("web").await?.percent("web-canary"), 0);
+    assert_eq!(pods_of(space, "web", 4).await?, before, "stable's pods were not touched");
+    assert_eq!(restarts(space, before).await?, 0, "stable's pods were not restarted");
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

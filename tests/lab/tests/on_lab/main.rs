@@ -7,6 +7,7 @@ mod kills;
 mod metrics;
 mod pods;
 mod rollout;
+mod stuck;
 mod volumes;
 
 use std::time::Duration;

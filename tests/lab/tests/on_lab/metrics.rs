@@ -1,16 +1,20 @@
 //! Releases that are measured: what fails comes back, what can't be measured stays where it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::events::v1::Event;
+use kube::runtime::watcher;
 use lab::cluster::Cluster;
 use lab::components::Part;
 use lab::load::Load;
 use lab::paths::Layout;
-use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, SupportError, Trails, tell};
+use lab::support::{Demo, Failure, Policy, Rollout, Space, SupportError, Trails, tell};
+use serde_json::Value;
 
-use crate::canary::{ROLLOUT, held, restarts};
+use crate::canary::{ROLLOUT, held, rolled_back, still_held};
 use crate::{SOON, pods_of};
 
 /// Requests per second through the Gateway.
@@ -19,25 +23,6 @@ const RATE: f64 = 50.0;
 const ROUTER: Duration = Duration::from_secs(3);
 /// How long nothing may happen to be taken for not happening: longer than the step's hold and several looks.
 const QUIET: Duration = Duration::from_secs(8);
-
-/// Waits until a failed revision's traffic is taken back and its pods are down.
-async fn rolled_back(space: &Space) -> Result<Rollout, SupportError> {
-    space
-        .until("web", "rolled back", ROLLOUT, |rollout: &Rollout| {
-            (rollout.phase() == "RolledBack").then(|| rollout.clone())
-        })
-        .await
-}
-
-/// Checks that a rejected template is still held, and serves nowhere.
-async fn still_held(space: &Space, before: &[String]) -> Result<(), Failure> {
-    let deployment = space.api::<Deployment>().get("web").await?;
-    assert_eq!(held(&deployment), Some(true), "what failed stays held");
-    assert_eq!(space.api::<HttpRoute>().get("web").await?.percent("web-canary"), 0);
-    assert_eq!(pods_of(space, "web", 4).await?, before, "stable's pods were not touched");
-    assert_eq!(restarts(space, before).await?, 0, "stable's pods were not restarted");
-    Ok(())
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
@@ -62,6 +47,7 @@ async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
         assert!(failure["message"].as_str().is_some_and(|message| message.contains("0.1")), "{failure}");
         assert_eq!(rollout.text("/canary/tag"), "v2");
         still_held(space, &before).await?;
+        told(space, &failure["value"]).await?;
 
         // The same template again is no new push; nor is a change of anything else.
         let tried = trails.pods("demo:v2");
@@ -101,6 +87,45 @@ async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
         Ok(())
     })
     .await
+}
+
+/// The Event with this reason about Rollout `web`: its type and its note.
+async fn event(space: &Space, reason: &str) -> Result<(String, String), SupportError> {
+    let what = format!("an Event {reason} about the Rollout");
+    space
+        .until_all(watcher::Config::default(), &what, SOON, |events: &BTreeMap<String, Event>| {
+            events.values().find_map(|event| {
+                let about = event.regarding.as_ref()?;
+                let ours = about.kind.as_deref() == Some("Rollout") && about.name.as_deref() == Some("web");
+                let related = event.related.as_ref().and_then(|related| related.kind.as_deref());
+                (ours && related == Some("Deployment") && event.reason.as_deref() == Some(reason)).then(
+                    || (event.type_.clone().unwrap_or_default(), event.note.clone().unwrap_or_default()),
+                )
+            })
+        })
+        .await
+}
+
+/// Checks that Events tell the story of the failed release, with metric, value and limit, and that `kubectl describe`
+/// shows it.
+async fn told(space: &Space, value: &Value) -> Result<(), Failure> {
+    let measured = format!("metric errors is {value}, above max 0.1");
+    for (reason, kind, words) in [
+        ("Preparing", "Normal", vec!["v2 is held"]),
+        ("WeightShifted", "Normal", vec!["20 %"]),
+        ("RollingBack", "Warning", vec![&measured, "stable"]),
+        ("RolledBack", "Warning", vec![&measured, "held"]),
+    ] {
+        let (type_, note) = event(space, reason).await?;
+        tell(format_args!("Event {type_} {reason}: {note}"));
+        assert_eq!(type_, kind, "{reason}: {note}");
+        assert!(words.iter().all(|word| note.contains(word)), "{reason}: {note}");
+    }
+    let described = space.kubectl(&["describe", "rollout", "web"]).await?;
+    for word in ["Preparing", "WeightShifted", "RollingBack", "RolledBack", &measured] {
+        assert!(described.contains(word), "{word} is not in\n{described}");
+    }
+    Ok(())
 }
 
 /// Checks that for a while a Rollout never is what `other` says.
@@ -147,6 +172,69 @@ async fn stable_keeps_its_share_while_prometheus_is_down_alone() -> Result<(), F
         assert_eq!(record.failed(), 0, "{record}");
         let quiet = trails.weights().into_iter().filter(|(at, _)| (stopped..started).contains(at)).count();
         assert_eq!(quiet, 0, "the weight held: {:?}", trails.weights());
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_every_request_is_not_promoted_while_prometheus_is_down_alone() -> Result<(), Failure> {
+    let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
+    Space::run("blind", async |space| {
+        let stable = Demo::new("web", "v1");
+        let (gateway, _) = space.serve("web", &stable, RATE).await?;
+        let before = pods_of(space, "web", 4).await?;
+        space.apply(&Policy::new("web").step(25, 5).step(50, 3).measured().to_string()).await?;
+        space.adopt("web", "web").await?;
+        let trails = Trails::follow(space, "web");
+        let load = Load::start(gateway);
+        space.apply(&stable.tag("v2").env("ERROR_RATE", "1").to_string()).await?;
+        space.weight("web", 25, ROLLOUT).await?;
+        // A look that fails needs three seconds of traffic: there was none yet.
+        cluster.stop(Part::Prometheus)?;
+        let stopped = Timestamp::now();
+        let held = async {
+            stays(space, "another weight without Prometheus", |rollout| {
+                rollout.phase() != "Stepping" || rollout.status["weight"].as_u64().unwrap_or(0) > 25
+            })
+            .await?;
+            let told = |rollout: &Rollout| {
+                (rollout.text("/waiting/reason") == "MetricsUnavailable").then(|| rollout.status.clone())
+            };
+            let status = space.until("web", "Prometheus told as unavailable", SOON, told).await?;
+            Ok::<_, Failure>(status["waiting"].clone())
+        }
+        .await;
+        let failing = load.recent(Duration::from_secs(2));
+        // Started again before anything can fail this test: others need it.
+        cluster.start(Part::Prometheus).await?;
+        let started = Timestamp::now();
+        let waiting = held?;
+        tell(format_args!("without Prometheus it waits: {waiting}"));
+        let message = waiting["message"].as_str().unwrap_or_default();
+        assert!(message.contains("errors") && message.contains("connection"), "{waiting}");
+        let bad = failing.by_version.get("v2").copied().unwrap_or_default();
+        assert!(bad.requests > 0 && bad.failed == bad.requests, "v2 failed every request meanwhile: {bad:?}");
+
+        let rollout = rolled_back(space).await?;
+        let failure = &rollout.status["failure"];
+        assert_eq!((&failure["reason"], &failure["metric"]), (&"MetricFailed".into(), &"errors".into()));
+        still_held(space, &before).await?;
+        let record = load.stop().await;
+        let weights = trails.weights();
+        let steps: Vec<u64> =
+            weights.iter().map(|(_, weight)| *weight).filter(|weight| *weight > 0).collect();
+        assert_eq!(steps, [25], "nothing was promoted");
+        let (back, _) = *weights.iter().rev().find(|(_, weight)| *weight == 0).expect("weight 0");
+        tell(format_args!(
+            "Prometheus was away for {:#}; weight 0 came {:#} after its return; {record}",
+            started - stopped,
+            back - started
+        ));
+        assert!(back > started, "nobody can know that it fails without Prometheus");
+        assert_eq!(record.lost(), 0, "{record}");
+        let kept = record.by_version().get("v1").copied().unwrap_or_default();
+        assert_eq!(kept.failed, 0, "stable answered well throughout: {record}");
         Ok(())
     })
     .await
