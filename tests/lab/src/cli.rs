@@ -43,6 +43,11 @@ pub(crate) enum Do {
         #[arg(long, hide = true)]
         inside: bool,
     },
+    /// Measure
+    Bench {
+        #[command(subcommand)]
+        bench: Bench,
+    },
     /// Run all tests, or those on the lab whose name contains FILTER
     Test { filter: Option<String> },
     /// End a part (SIGTERM, after ten seconds SIGKILL)
@@ -58,6 +63,20 @@ pub(crate) enum Do {
         fault: PodFault,
         #[arg(value_name = "NAMESPACE/NAME")]
         pod: String,
+    },
+}
+
+/// What can be measured.
+#[derive(Clone, Copy, Subcommand)]
+pub(crate) enum Bench {
+    /// How soon bad releases lose their traffic, and how long good ones' handovers take
+    Reaction {
+        /// How many of each
+        #[arg(long, default_value_t = 10)]
+        releases: usize,
+        /// The lab is up and entered, and its environment set: only measure
+        #[arg(long, hide = true)]
+        inside: bool,
     },
 }
 

@@ -3,8 +3,8 @@
 use std::{io, path::PathBuf};
 
 use crate::{
-    agent::control::ControlError, certs, components::Part, demo, machine, net, own, parts, paths, process,
-    ready, steelyard, suite,
+    agent::control::ControlError, bench, certs, components::Part, demo, machine, net, own, parts, paths,
+    process, ready, steelyard, suite,
 };
 
 /// Why a command of the lab failed.
@@ -33,6 +33,8 @@ pub enum Error {
     Suite(#[from] suite::Error),
     #[error(transparent)]
     Demo(#[from] demo::Error),
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
     #[error(transparent)]
     Control(#[from] ControlError),
     #[error("cannot use {}", path.display())]

@@ -3,6 +3,7 @@
 
 pub mod agent;
 pub mod app;
+pub mod bench;
 pub mod certs;
 pub mod cluster;
 pub mod components;

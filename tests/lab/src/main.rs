@@ -5,9 +5,10 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Cli, Do};
+use cli::{Bench, Cli, Do};
 use lab::{
     agent::control::{Request, send},
+    bench,
     cluster::Cluster,
     demo,
     errors::Error,
@@ -48,6 +49,10 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         }
         Do::Demo { inside: false } => demo::run(&layout)?,
         Do::Demo { inside: true } => in_runtime(demo::show())?,
+        Do::Bench { bench: Bench::Reaction { releases, inside: false } } => bench::run(&layout, releases)?,
+        Do::Bench { bench: Bench::Reaction { releases, inside: true } } => {
+            in_runtime(bench::show(releases))?;
+        }
         Do::Test { filter } => suite::test(&layout, filter.as_deref())?,
         Do::Stop { part } => cluster.stop(part)?,
         Do::Start { part } => {

@@ -6,6 +6,7 @@ mod faults;
 mod kills;
 mod metrics;
 mod pods;
+mod reaction;
 mod rollout;
 mod stuck;
 mod volumes;
