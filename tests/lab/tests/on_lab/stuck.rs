@@ -73,7 +73,7 @@ async fn a_canary_beyond_the_quota_is_told_by_name_and_taken_down_at_the_deadlin
         let quota =
             r#"{apiVersion: v1, kind: ResourceQuota, metadata: {name: four}, spec: {hard: {pods: "4"}}}"#;
         let patch = r#"{"spec": {"template": {"metadata": {"annotations": {"release": "two"}}}}}"#;
-        stuck(space, quota, patch, &["FailedCreate", "exceeded quota: four"]).await
+        stuck(space, quota, patch, &["exceeded quota: four"]).await
     })
     .await
 }
