@@ -13,6 +13,7 @@
 
 pub mod analysis;
 pub mod api;
+pub mod check;
 pub mod cli;
 pub mod cluster;
 pub mod engine;

@@ -241,6 +241,7 @@ pub struct Waiting {
 pub struct Trial {
     /// The policy as it was when the rollout began.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "as_it_was")]
     pub policy: Option<RolloutPolicySpec>,
     /// The Services that are pinned.
     pub services: Vec<String>,
@@ -348,5 +349,10 @@ pub struct Failure {
 
 /// Any object, kept as it is.
 fn any_object(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
+}
+
+/// Any object: what a rollout began with must stay readable whatever a later version's rules say of policies.
+fn as_it_was(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
     schemars::json_schema!({"type": "object", "x-kubernetes-preserve-unknown-fields": true})
 }

@@ -4,6 +4,7 @@ mod config;
 mod controller;
 mod crds;
 mod drain;
+mod policy;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -12,6 +13,7 @@ use clap::{Parser, Subcommand};
 pub use config::{Config, ConfigError, parse};
 pub use controller::Options;
 pub use crds::files;
+pub use policy::markdown as policy_reference;
 
 /// Progressive delivery for the Deployments you already have.
 #[derive(Debug, Parser)]
@@ -33,6 +35,9 @@ enum Command {
         #[arg(long)]
         dir: Option<PathBuf>,
     },
+    /// Check policies, print their reference.
+    #[command(subcommand)]
+    Policy(policy::Command),
 }
 
 /// Does what the command line says.
@@ -41,6 +46,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Controller(options) => controller::run(options).await,
         Command::Drain(options) => drain::run(options).await,
         Command::Crds { dir } => crds::write(dir.as_deref()).map_err(Into::into),
+        Command::Policy(command) => return policy::run(command).await,
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -14,7 +14,8 @@ use super::{
     read,
 };
 use crate::{
-    api::{CANARY_OF, POLICY, ROLLOUT, RolloutPolicySpec},
+    api::{CANARY_OF, POLICY, ROLLOUT},
+    check::{self, Fault},
     engine::{Kind, Policy, ReplicaSet, Service, Snapshot},
 };
 
@@ -62,11 +63,11 @@ pub async fn observe(
     let selector = deployment.as_ref().and_then(|d| read::selector(&d["spec"]["selector"]));
     let annotation =
         deployment.as_ref().and_then(|d| read::strings(d, "/metadata/annotations").remove(POLICY));
-    let (sets, pods) = (path(Kind::ReplicaSet), format!("/api/v1/namespaces/{namespace}/pods"));
+    let (sets, pods_path) = (path(Kind::ReplicaSet), format!("/api/v1/namespaces/{namespace}/pods"));
     let (policy, sets, pods, gated) = tokio::try_join!(
         policy(caller, namespace, annotation.as_deref()),
         async { Ok(caller.list(&sets, None).await?) },
-        chosen(caller, &pods, selector.as_deref()),
+        chosen(caller, &pods_path, selector.as_deref()),
         gate.holds(caller, key, deployment.as_ref(), rollout.as_ref()),
     )?;
     let template =
@@ -81,6 +82,23 @@ pub async fn observe(
     let revision = rollout.as_ref().and_then(|r| r.status.canary.as_ref()).map(|c| c.revision.as_str());
     let (letters, asking) = mail.take(key, revision);
     let owner = deployment.as_ref().map(|d| read::meta(d).uid).unwrap_or_default();
+    let (mut of_interest, taken) = of_interest(&services, &slices, name, &template, &pinned);
+    if rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_none()) {
+        // Asked only where the answer matters: before a rollout starts.
+        let wanted = deployment.as_ref().map(|d| read::strings(d, "/spec/selector/matchLabels"));
+        for service in &mut of_interest {
+            let narrow = wanted.as_ref().is_some_and(|wanted| within(&service.selector, wanted));
+            let behind = if narrow {
+                pods.iter()
+                    .filter(|pod| read::selects(&service.selector, &read::strings(pod, "/metadata/labels")))
+                    .cloned()
+                    .collect()
+            } else {
+                caller.list(&pods_path, Some(&read::unpinned(&service.selector))).await?
+            };
+            service.strangers = read::strangers(&behind, &sets, &owner, name);
+        }
+    }
     let snapshot = Snapshot {
         now: Timestamp::now(),
         epoch: given.epoch,
@@ -91,7 +109,8 @@ pub async fn observe(
         deployment: deployment.as_ref().map(read::deployment),
         policy,
         replica_sets: sets.iter().map(read::replica_set).filter(|set| concerns(set, name, &owner)).collect(),
-        services: of_interest(&services, &slices, name, &template, &pinned),
+        services: of_interest,
+        taken,
         pods: pods.iter().map(read::pod).collect(),
         routes: routes.iter().map(read::route).collect(),
         readings: letters.iter().map(|l| l.reading.clone()).collect(),
@@ -128,34 +147,33 @@ async fn policy(caller: &Caller, namespace: &str, annotation: Option<&str>) -> R
         return Ok(Policy::Missing(named.to_owned()));
     }
     let Some(object) = caller.get(&path, name).await? else { return Ok(Policy::Missing(named.to_owned())) };
-    let spec = object.get("spec").cloned().unwrap_or_default();
-    Ok(match serde_json::from_value::<RolloutPolicySpec>(spec) {
+    Ok(match check::read(object.get("spec").unwrap_or(&Value::Null)) {
         Ok(spec) => Policy::Found(spec),
-        Err(error) => Policy::Unreadable(error.to_string()),
+        Err(faults) => Policy::Unreadable(Fault::joined(&faults)),
     })
 }
 
-/// Services that carry the Deployment's traffic, canary Services, and those the rollout in flight names.
+/// Whether a selector asks for all of these labels, so that it matches nothing that they don't.
+fn within(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
+    !labels.is_empty() && labels.iter().all(|(key, value)| selector.get(key) == Some(value))
+}
+
+/// Services that carry the Deployment's traffic, canary Services, and those the rollout in flight names; and the names of all others.
 fn of_interest(
     services: &[Value],
     slices: &[Value],
     name: &str,
     template: &BTreeMap<String, String>,
     pinned: &BTreeSet<&str>,
-) -> Vec<Service> {
+) -> (Vec<Service>, BTreeSet<String>) {
     let mut ready = read::endpoints(slices);
-    services
-        .iter()
-        .filter(|object| {
-            let labels = read::strings(object, "/metadata/labels");
-            let of_ours = labels.get(ROLLOUT).is_some_and(|r| r == name) || labels.contains_key(CANARY_OF);
-            let named = object["metadata"]["name"].as_str().is_some_and(|n| pinned.contains(n));
-            of_ours || named || read::selects(&read::strings(object, "/spec/selector"), template)
-        })
-        .map(|object| {
-            let pods =
-                ready.remove(object["metadata"]["name"].as_str().unwrap_or_default()).unwrap_or_default();
-            read::service(object, pods)
-        })
-        .collect()
+    let called = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+    let (ours, others): (Vec<_>, Vec<_>) = services.iter().partition(|object| {
+        let labels = read::strings(object, "/metadata/labels");
+        let of_ours = labels.get(ROLLOUT).is_some_and(|r| r == name) || labels.contains_key(CANARY_OF);
+        let named = pinned.contains(called(object).as_str());
+        of_ours || named || read::selects(&read::strings(object, "/spec/selector"), template)
+    });
+    let service = |object: &Value| read::service(object, ready.remove(&called(object)).unwrap_or_default());
+    (ours.into_iter().map(service).collect(), others.into_iter().map(called).collect())
 }

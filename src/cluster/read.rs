@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    api::{EPOCH, HASH},
+    api::{EPOCH, HASH, ROLLOUT},
     engine::{Deployment, Meta, Pod, ReplicaSet, Rollout, Route, Service},
     traffic::gateway,
 };
@@ -120,9 +120,7 @@ fn condition<'a>(object: &'a Value, kind: &str, status: &str) -> Option<&'a Valu
 
 /// The uid of an object's controller; empty without one.
 fn controller(object: &Value) -> String {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    let controller = owners.into_iter().flatten().find(|o| o.get("controller") == Some(&Value::Bool(true)));
-    controller.map(|o| text(o, "/uid").to_owned()).unwrap_or_default()
+    owned_by(object).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default()
 }
 
 fn hash(object: &Value) -> String {
@@ -140,6 +138,7 @@ pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
             || local("/spec/externalTrafficPolicy")
             || local("/spec/internalTrafficPolicy"),
         ready,
+        strangers: BTreeSet::new(),
     }
 }
 
@@ -147,6 +146,42 @@ pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
 pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     let mut wanted = selector.iter().filter(|(k, _)| *k != HASH).peekable();
     wanted.peek().is_some() && wanted.all(|(k, v)| labels.get(k) == Some(v))
+}
+
+/// A selector without the hash, as the API server's query parameter.
+pub fn unpinned(selector: &BTreeMap<String, String>) -> String {
+    let terms: Vec<_> =
+        selector.iter().filter(|(k, _)| *k != HASH).map(|(k, v)| format!("{k}={v}")).collect();
+    terms.join(",")
+}
+
+/// The names of those of these pods that are neither the Deployment's nor the Rollout's.
+///
+/// A pod whose `ReplicaSet` isn't among `sets` was made since they were listed: nothing is known of it, so it is no stranger.
+pub fn strangers(pods: &[Value], sets: &[Value], deployment: &str, rollout: &str) -> BTreeSet<String> {
+    let ours = |set: &Value| {
+        let set = replica_set(set);
+        set.controller.as_deref() == Some(deployment)
+            || set.meta.labels.get(ROLLOUT).is_some_and(|name| name == rollout)
+    };
+    let strange = |pod: &&Value| {
+        let ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+        if ended || pod.pointer("/metadata/deletionTimestamp").is_some() {
+            return false;
+        }
+        let set = owned_by(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
+        set.is_none_or(|owner| {
+            let set = sets.iter().find(|set| text(set, "/metadata/uid") == text(owner, "/uid"));
+            set.is_some_and(|set| !ours(set))
+        })
+    };
+    pods.iter().filter(strange).map(|pod| text(pod, "/metadata/name").to_owned()).collect()
+}
+
+/// The owner that controls an object.
+fn owned_by(object: &Value) -> Option<&Value> {
+    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+    owners.into_iter().flatten().find(|o| o.get("controller") == Some(&Value::Bool(true)))
 }
 
 /// Of these `EndpointSlices`, the names of the ready pods by Service.

@@ -85,3 +85,31 @@ fn a_rollout_without_status_is_a_fresh_one() {
     assert_eq!(fresh.finalizers, ["example.com/other"]);
     assert_eq!(fresh.status, crate::api::RolloutStatus::default());
 }
+
+#[test]
+fn pods_of_others_are_told_from_ours_and_from_those_that_came_since() {
+    let owner = |kind: &str, uid: &str| json!([{"kind": kind, "uid": uid, "controller": true}]);
+    let set = |uid: &str, owner: Value, labels: Value| json!({"metadata": {"uid": uid, "ownerReferences": owner, "labels": labels}});
+    let sets = [
+        set("own", owner("Deployment", "d"), json!({})),
+        set("canary", owner("Rollout", "r"), json!({"steelyard.io/rollout": "web"})),
+        set("other", owner("Deployment", "e"), json!({})),
+    ];
+    let pod = |name: &str, owners: Value| json!({"metadata": {"name": name, "ownerReferences": owners}});
+    let mut leaving = pod("leaving", owner("ReplicaSet", "other"));
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+    let mut done = pod("done", owner("Job", "j"));
+    done["status"]["phase"] = "Succeeded".into();
+    let pods = [
+        pod("own-1", owner("ReplicaSet", "own")),
+        pod("canary-1", owner("ReplicaSet", "canary")),
+        pod("since-1", owner("ReplicaSet", "unknown")),
+        pod("other-1", owner("ReplicaSet", "other")),
+        pod("db-0", owner("StatefulSet", "s")),
+        pod("alone", json!([])),
+        leaving,
+        done,
+    ];
+    let found: Vec<_> = strangers(&pods, &sets, "d", "web").into_iter().collect();
+    assert_eq!(found, ["alone", "db-0", "other-1"]);
+}

@@ -1,6 +1,6 @@
 //! Metrics and everything else that may turn a rollout back.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     Ask, back,
@@ -145,12 +145,24 @@ pub(super) fn ask(pass: &mut Pass, valid: &valid::Valid) {
             pass.wake_at(due);
             continue;
         }
-        let variables = variables(&pass.s.namespace, &pass.s.name, &pass.status, valid.interval);
+        let mut variables = variables(&pass.s.namespace, &pass.s.name, &pass.status, valid.interval);
+        let (stable, canary) = (pass.status.stable.as_ref(), pass.status.canary.as_ref());
+        variables.stable_pods = listed(pass, stable).unwrap_or(variables.stable_pods);
+        variables.canary_pods = listed(pass, canary).unwrap_or(variables.canary_pods);
         let Ok(query) = template::render(&metric.query, &variables) else { continue };
         pass.trial().metrics.entry(metric.name.clone()).or_default().asked_at = Some(now);
         let (source, metric) = (valid.source.clone(), metric.name.clone());
         pass.asks.push(Ask { source, revision: revision.clone(), step, metric, query, at: now });
     }
+}
+
+/// The pods of a version by name, where their generated names are cut and don't tell the versions apart. Pods that came and
+/// went between two looks are in no list.
+fn listed(pass: &Pass, version: Option<&Version>) -> Option<String> {
+    let version = version.filter(|version| template::is_cut(&version.replica_set))?;
+    let of_version = pass.s.pods.iter().filter(|pod| pod.hash == version.revision);
+    let names: BTreeSet<&str> = of_version.map(|pod| pod.name.as_str()).collect();
+    Some(template::listed(names.into_iter()))
 }
 
 /// What the variables of a query stand for, in the trial that `status` tells of.

@@ -74,7 +74,9 @@ impl<'a> Pass<'a> {
         self.status.epoch = if self.status.trial.is_some() { self.s.epoch } else { self.r.status.epoch };
         self.awaited_since();
         self.conditions();
-        let in_flight = self.status.trial.is_some() || self.status.waiting.is_some();
+        // What is refused is watched as well: the cure may lie in a Service or a route.
+        let refused = self.status.conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "False");
+        let in_flight = self.status.trial.is_some() || self.status.waiting.is_some() || refused;
         if self.status != self.r.status {
             let status = Box::new(self.status);
             self.writes.push(Write::Status { version: self.r.meta.version.clone(), status });

@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub replica_sets: Vec<ReplicaSet>,
     /// All Services of the namespace whose selector, less the hash, matches the pod template, and all canary Services of this Rollout.
     pub services: Vec<Service>,
+    /// The names of all other Services of the namespace.
+    pub taken: BTreeSet<String>,
     /// The pods that the Deployment's selector matches.
     pub pods: Vec<Pod>,
     /// All `HTTPRoutes` of the namespace.
@@ -161,6 +163,8 @@ pub struct Service {
     pub widen_only: bool,
     /// The names of the pods behind it that are ready.
     pub ready: BTreeSet<String>,
+    /// The names of pods that its selector, less the hash, matches and that are another workload's.
+    pub strangers: BTreeSet<String>,
 }
 
 /// A pod.

@@ -22,6 +22,19 @@ const NAME_LIMIT: usize = 63;
 /// How many random characters end it (`randomLength`).
 const RANDOM: usize = 5;
 
+/// The names of all variables, without `$`.
+pub const NAMES: [&str; 9] = [
+    "namespace",
+    "deployment",
+    "service",
+    "canary_service",
+    "canary_pods",
+    "stable_pods",
+    "canary_hash",
+    "stable_hash",
+    "interval",
+];
+
 /// What the variables of a query stand for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Variables {

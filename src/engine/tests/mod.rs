@@ -1,6 +1,7 @@
 //! Whole rollouts in a small world, in virtual time.
 
 mod handover;
+mod input;
 mod intents;
 mod turns;
 mod world;
@@ -128,7 +129,7 @@ fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
 fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     let mut world = World::stable();
     let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
-    spec.strategy.canary.as_mut().unwrap().steps[0].mirror = Some(5);
+    spec.strategy.canary.as_mut().unwrap().steps[0].replicas = Some("50%".into());
     world.rest();
     let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
     assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "NotYetSupported"));

@@ -76,6 +76,7 @@ impl World {
             ports: json!([{"port": 80}]),
             widen_only: false,
             ready: BTreeSet::new(),
+            strangers: BTreeSet::new(),
         };
         let route = Route {
             meta: meta("web"),
@@ -101,6 +102,7 @@ impl World {
             policy: Policy::Found(policy),
             replica_sets: vec![stable],
             services: vec![service],
+            taken: BTreeSet::new(),
             pods: Vec::new(),
             routes: vec![route],
             readings: Vec::new(),
@@ -232,6 +234,7 @@ impl World {
                 ports: object["spec"]["ports"].clone(),
                 widen_only: false,
                 ready: BTreeSet::new(),
+                strangers: BTreeSet::new(),
             }),
             Write::Delete { kind: Kind::ReplicaSet, name, .. } => {
                 self.s.replica_sets.retain(|set| set.meta.name != *name);

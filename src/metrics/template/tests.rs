@@ -171,3 +171,21 @@ proptest! {
         prop_assert_eq!(selector.matchers.matchers.len(), 1);
     }
 }
+
+#[test]
+fn the_list_of_names_is_what_is_known() {
+    for name in NAMES {
+        assert!(check(&format!("up{{a=\"${name}\"}}")).is_ok(), "{name}");
+    }
+    let Variables {
+        namespace: _,
+        deployment: _,
+        service: _,
+        canary_service: _,
+        canary_pods: _,
+        stable_pods: _,
+        canary_hash: _,
+        stable_hash: _,
+        interval: _,
+    } = Variables::default();
+}

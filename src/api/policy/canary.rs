@@ -1,0 +1,156 @@
+//! How traffic moves: in steps, or in one switch.
+
+use kube::{KubeSchema, core::Duration};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::span;
+
+/// Traffic in steps.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Canary {
+    /// The steps, 1 to 32, their weights rising.
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = Rule::new("self.filter(s, has(s.weight)).map(s, s.weight).isSorted() && self.filter(s, has(s.weight)).all(s, self.exists_one(t, has(t.weight) && t.weight == s.weight))").message("weights must rise from step to step"))]
+    #[x_kube(validation = Rule::new("self.exists(s, has(s.weight))").message("at least one step needs a weight"))]
+    pub steps: Vec<Step>,
+}
+
+/// One step: a weight, or a match, a mirror or a gate.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("[has(self.weight), has(self.match), has(self.mirror), has(self.gate)].filter(x, x).size() == 1").message("a step is exactly one of weight, match, mirror and gate"))]
+#[x_kube(validation = Rule::new("!has(self.gate) || !has(self.hold)").message("a gate has no hold: it lasts until it opens"))]
+#[x_kube(validation = Rule::new("!has(self.replicas) || has(self.weight)").message("replicas go with a weight"))]
+pub struct Step {
+    /// The canary's share of the traffic, in percent: 1 to 100, more than in the step before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub weight: Option<u8>,
+    /// How long the step lasts at least, up to 720h; it ends when this is over and each metric has its verdict. Default: 0s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "span::any")]
+    pub hold: Option<Duration>,
+    /// The canary's size in percent of the Deployment's, such as `50%`. Not served yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 4))]
+    #[x_kube(validation = Rule::new("self.matches('^(100|[1-9][0-9]?)%$')").message("must be a percentage from 1% to 100%"))]
+    pub replicas: Option<String>,
+    /// Only these requests, beside the weight. Not served yet.
+    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
+    pub matching: Option<Match>,
+    /// Copies of requests, in percent. Not served yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100))]
+    pub mirror: Option<u8>,
+    /// A wait for a named thing. Not served yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+}
+
+/// Which requests go to the canary beside its weight.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Match {
+    /// A header they carry.
+    pub header: NameValue,
+}
+
+/// A header.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NameValue {
+    /// Its name.
+    #[schemars(length(min = 1, max = 256))]
+    pub name: String,
+    /// Its value.
+    #[schemars(length(max = 4096))]
+    pub value: String,
+}
+
+/// A step that waits. Exactly one field is set.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("[has(self.person), has(self.window), has(self.webhook)].filter(x, x).size() == 1").message("a gate is exactly one of person, window and webhook"))]
+pub struct Gate {
+    /// For a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
+    /// For a time of the week.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Window>,
+    /// For an endpoint that the operator's configuration names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub webhook: Option<String>,
+}
+
+/// A person's gate.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Person {
+    /// What to look at.
+    #[schemars(length(max = 1024))]
+    pub message: String,
+}
+
+/// A time of the week.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Window {
+    /// Days, such as `Mon-Fri`.
+    #[schemars(length(min = 1, max = 7))]
+    pub days: Vec<String>,
+    /// From, `HH:MM`.
+    #[schemars(length(max = 5))]
+    #[x_kube(validation = Rule::new("self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')").message("must be a time of the day, HH:MM, in quotes"))]
+    pub from: String,
+    /// To, `HH:MM`.
+    #[schemars(length(max = 5))]
+    #[x_kube(validation = Rule::new("self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')").message("must be a time of the day, HH:MM, in quotes"))]
+    pub to: String,
+    /// IANA time zone, such as `Europe/Berlin`.
+    #[schemars(length(min = 1, max = 64))]
+    pub zone: String,
+}
+
+/// Traffic in one switch.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BlueGreen {
+    /// The preview's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
+    /// What happens before the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Hold>,
+    /// A wait before the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<Gate>,
+    /// What happens after the switch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<Hold>,
+    /// How long stable stays warm after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "span::any")]
+    pub keep_stable: Option<Duration>,
+}
+
+/// The preview's size.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Preview {
+    /// In percent of the Deployment's replicas.
+    #[schemars(length(max = 4))]
+    pub replicas: String,
+}
+
+/// A time to measure in.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Hold {
+    /// At least this long.
+    #[schemars(schema_with = "span::any")]
+    pub hold: Duration,
+}

@@ -1,0 +1,286 @@
+//! What a policy must say to be run. All faults, each with its path.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    analysis::{Limits, Threshold},
+    api::{self, Analysis, RolloutPolicySpec, Scope, Step, Strategy, Traffic},
+    check::{Fault, Sort},
+    metrics::template,
+};
+
+/// A policy that can be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Valid {
+    /// Each step's weight, rising, and how long it lasts at least.
+    pub steps: Vec<(u8, Duration)>,
+    /// The metrics.
+    pub metrics: Vec<Metric>,
+    /// The name of the Prometheus source.
+    pub source: String,
+    /// How long after a weight nothing is measured.
+    pub settle: Duration,
+    /// The time between two looks.
+    pub interval: Duration,
+    /// How long pods and verdicts may take.
+    pub deadline: Duration,
+}
+
+/// A metric that can be asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Metric {
+    /// Its name.
+    pub name: String,
+    /// Its query, with variables.
+    pub query: String,
+    /// Its bounds.
+    pub threshold: Threshold,
+    /// Its limits.
+    pub limits: Limits,
+}
+
+/// Checks a policy's values.
+///
+/// # Errors
+/// All faults, in the order of the fields; never an empty list.
+pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
+    let RolloutPolicySpec { strategy, traffic: routed, analysis, on_fail, deadline, rollback_window } = spec;
+    let mut faults = Vec::new();
+    let steps = strategy_steps(strategy, &mut faults);
+    traffic(routed, &mut faults);
+    let metrics = analysed(analysis, &mut faults);
+    if *on_fail == api::OnFail::Revert {
+        faults.push(Fault::unserved("spec.onFail"));
+    }
+    let deadline = span(*deadline, "spec.deadline", &mut faults);
+    if deadline.is_zero() {
+        faults.push(Fault::invalid("spec.deadline", "must be longer than nothing"));
+    }
+    if rollback_window.is_some() {
+        faults.push(Fault::unserved("spec.rollbackWindow"));
+    }
+    let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
+    let interval = span(analysis.interval, "spec.analysis.interval", &mut faults);
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let source = analysis.source.clone().unwrap_or_else(|| "default".to_owned());
+    let interval = interval.max(Duration::from_millis(100));
+    Ok(Valid { steps, metrics, source, settle, interval, deadline })
+}
+
+fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
+    if span.is_negative() {
+        faults.push(Fault::invalid(path, "must not be negative"));
+    }
+    span.into()
+}
+
+/// One fault for each of these fields that is set: none of them is served.
+fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], faults: &mut Vec<Fault>) {
+    let set = fields.into_iter().filter(|(_, set)| *set);
+    faults.extend(set.map(|(name, _)| Fault::unserved(format!("{path}.{name}"))));
+}
+
+/// The fault of an object whose fields exclude each other, if not exactly one is set.
+fn exactly_one(path: &str, what: &str, set: usize, faults: &mut Vec<Fault>) {
+    match set {
+        0 => faults.push(Fault::new(Sort::Missing, path, format!("set exactly one of {what}; none is"))),
+        1 => {}
+        _ => faults.push(Fault::invalid(path, format!("set exactly one of {what}; {set} are"))),
+    }
+}
+
+fn strategy_steps(strategy: &Strategy, faults: &mut Vec<Fault>) -> Vec<(u8, Duration)> {
+    let Strategy { canary, blue_green } = strategy;
+    let set = usize::from(canary.is_some()) + usize::from(blue_green.is_some());
+    exactly_one("spec.strategy", "canary and blueGreen", set, faults);
+    unserved("spec.strategy", [("blueGreen", blue_green.is_some())], faults);
+    let Some(canary) = canary else { return Vec::new() };
+    let path = "spec.strategy.canary.steps";
+    let count = canary.steps.len();
+    if !(1..=32).contains(&count) {
+        faults.push(Fault::invalid(path, format!("must have 1 to 32 items, not {count}")));
+    }
+    let mut steps = Vec::new();
+    for (index, step) in canary.steps.iter().enumerate() {
+        one_step(step, &format!("{path}[{index}]"), &mut steps, faults);
+    }
+    // Empty steps are told one by one.
+    if canary.steps.iter().all(|step| step.weight.is_none())
+        && canary.steps.iter().any(|step| *step != Step::default())
+    {
+        faults.push(Fault::new(Sort::Missing, path, "at least one step needs a weight"));
+    }
+    steps
+}
+
+fn one_step(step: &Step, path: &str, steps: &mut Vec<(u8, Duration)>, faults: &mut Vec<Fault>) {
+    let Step { weight, hold, replicas, matching, mirror, gate } = step;
+    let set = [weight.is_some(), matching.is_some(), mirror.is_some(), gate.is_some()];
+    let set = set.into_iter().filter(|set| *set).count();
+    exactly_one(path, "weight, match, mirror and gate", set, faults);
+    let fields = [
+        ("match", matching.is_some()),
+        ("mirror", mirror.is_some()),
+        ("gate", gate.is_some()),
+        ("replicas", replicas.is_some()),
+    ];
+    unserved(path, fields, faults);
+    if gate.is_some() && hold.is_some() {
+        faults.push(Fault::invalid(format!("{path}.hold"), "a gate has no hold: it lasts until it opens"));
+    }
+    if replicas.is_some() && weight.is_none() {
+        faults.push(Fault::invalid(format!("{path}.replicas"), "replicas go with a weight"));
+    }
+    let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
+    let Some(weight) = *weight else { return };
+    let before = steps.last().map_or(0, |(weight, _)| *weight);
+    if !(1..=100).contains(&weight) {
+        faults.push(Fault::invalid(format!("{path}.weight"), format!("must be from 1 to 100, not {weight}")));
+    } else if weight <= before {
+        let why = format!("weights must rise from step to step: {weight} is not above {before}");
+        faults.push(Fault::invalid(format!("{path}.weight"), why));
+    } else {
+        steps.push((weight, hold));
+    }
+}
+
+fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
+    let Traffic { gateway_api, istio, traefik, ingress, service } = traffic;
+    let others = [
+        ("istio", istio.is_some()),
+        ("traefik", traefik.is_some()),
+        ("ingress", ingress.is_some()),
+        ("service", service.is_some()),
+    ];
+    let set = others.iter().filter(|(_, set)| *set).count() + usize::from(gateway_api.is_some());
+    exactly_one("spec.traffic", "gatewayAPI, istio, traefik, ingress and service", set, faults);
+    unserved("spec.traffic", others, faults);
+    let mut names = BTreeSet::new();
+    for (index, name) in gateway_api.iter().flat_map(|api| api.routes.iter()).enumerate() {
+        let path = format!("spec.traffic.gatewayAPI.routes[{index}]");
+        if name.is_empty() {
+            faults.push(Fault::invalid(path, "must be the name of an HTTPRoute"));
+        } else if !names.insert(name) {
+            faults.push(Fault::invalid(path, format!("{name} is named twice")));
+        }
+    }
+}
+
+fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
+    let Analysis { settle: _, interval: _, source: _, on_inconclusive, on_error, metrics } = analysis;
+    let unclear = api::Unclear::default();
+    for (name, value) in [("onInconclusive", on_inconclusive), ("onError", on_error)] {
+        if *value != unclear {
+            faults.push(value_unserved(&format!("spec.analysis.{name}"), "hold"));
+        }
+    }
+    let mut names = BTreeSet::new();
+    let mut found = Vec::new();
+    for (index, metric) in metrics.iter().enumerate() {
+        let path = format!("spec.analysis.metrics[{index}]");
+        if !metric.name.is_empty() && !names.insert(metric.name.as_str()) {
+            let why = format!("each metric needs a name of its own: {} is taken", metric.name);
+            faults.push(Fault::invalid(format!("{path}.name"), why));
+        }
+        found.extend(one_metric(metric, &path, faults));
+    }
+    found
+}
+
+fn value_unserved(path: &str, served: &str) -> Fault {
+    let why = format!("this value is not supported yet: say {served}, or leave it out");
+    Fault::new(Sort::NotYetSupported, path, why)
+}
+
+fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Option<Metric> {
+    let api::Metric {
+        name,
+        query,
+        min,
+        max,
+        failure_limit,
+        consecutive_failure_limit,
+        inconclusive_limit,
+        error_limit,
+        min_measurements,
+        no_data,
+        samples,
+        max_sample_age,
+        series,
+        on_warnings,
+        timeout,
+        compare,
+        preset,
+        scope,
+    } = metric;
+    let set = [query.is_some(), compare.is_some(), preset.is_some()].into_iter().filter(|set| *set).count();
+    exactly_one(path, "query, compare and preset", set, faults);
+    let fields = [
+        ("compare", compare.is_some()),
+        ("preset", preset.is_some()),
+        ("samples", samples.is_some()),
+        ("maxSampleAge", max_sample_age.is_some()),
+        ("timeout", timeout.is_some()),
+    ];
+    unserved(path, fields, faults);
+    if let Some(compare) = compare {
+        compared(compare, metric, path, faults);
+    }
+    let served = [
+        ("noData", *no_data == api::NoData::default(), "inconclusive"),
+        ("series", *series == api::Series::default(), "one"),
+        ("onWarnings", *on_warnings == api::OnWarnings::default(), "error"),
+    ];
+    for (name, _, only) in served.into_iter().filter(|(_, served, _)| !served) {
+        faults.push(value_unserved(&format!("{path}.{name}"), only));
+    }
+    if min_measurements == &Some(0) {
+        faults.push(Fault::invalid(format!("{path}.minMeasurements"), "must be at least 1"));
+    }
+    let threshold = Threshold { min: *min, max: *max };
+    let query = query.as_ref()?;
+    if name.is_empty() {
+        faults.push(Fault::new(Sort::Missing, format!("{path}.name"), "a query needs a name"));
+    }
+    if let Err(error) = threshold.check() {
+        let unbounded = min.is_none() && max.is_none();
+        let sort = if unbounded { Sort::Missing } else { Sort::Invalid };
+        faults.push(Fault::new(sort, path, error.to_string()));
+    }
+    asked(query, *scope, &format!("{path}.query"), faults);
+    let mut limits = Limits::default();
+    limits.failure_limit = failure_limit.unwrap_or(limits.failure_limit);
+    limits.consecutive_failure_limit = *consecutive_failure_limit;
+    limits.inconclusive_limit = inconclusive_limit.unwrap_or(limits.inconclusive_limit);
+    limits.error_limit = error_limit.unwrap_or(limits.error_limit);
+    limits.min_measurements = min_measurements.unwrap_or(limits.min_measurements);
+    Some(Metric { name: name.clone(), query: query.clone(), threshold, limits })
+}
+
+fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {
+    let api::Compare { errors, requests, histogram } = compare;
+    if errors.is_some() != requests.is_some() || errors.is_some() == histogram.is_some() {
+        faults.push(Fault::invalid(format!("{path}.compare"), "set errors and requests, or histogram"));
+    }
+    if metric.min.is_some() || metric.max.is_some() {
+        faults.push(Fault::invalid(path, "a comparison has neither min nor max"));
+    }
+}
+
+fn asked(query: &str, scope: Scope, path: &str, faults: &mut Vec<Fault>) {
+    if let Err(error) = template::check(query) {
+        let known = match error {
+            template::TemplateError::Unknown { .. } => {
+                format!("; there are ${}", template::NAMES.join(", $"))
+            }
+            _ => String::new(),
+        };
+        faults.push(Fault::invalid(path, format!("{error}{known}")));
+    } else if scope == Scope::Canary && !template::names_one_version(query) {
+        let why = "names neither $canary_pods, $canary_hash nor $canary_service, so it can't tell the versions apart: \
+                   add one, or say scope: deployment";
+        faults.push(Fault::invalid(path, why));
+    }
+}

@@ -1,0 +1,259 @@
+//! What must fit around a Deployment: its own fields, its Services, the route. All that is wrong, not the first.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{Refusal, Valid};
+use crate::{
+    api::{self, RolloutPolicySpec},
+    engine::{Deployment, Route, Service, Snapshot},
+    traffic::gateway::{self, Original, Pair, RouteError},
+};
+
+/// The longest value of a label, and the longest name of a Service, in bytes.
+const LABEL: usize = 63;
+
+/// What a rollout works on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// The Service whose traffic is routed.
+    pub service: String,
+    /// Its canary Service.
+    pub canary_service: String,
+    /// The route's name, and how it was.
+    pub route: (String, Original),
+}
+
+/// Finds the Service, its canary and the route, or says why they don't fit.
+///
+/// # Errors
+/// The first fault's reason, with the messages of all that could be found at once.
+pub fn setup(
+    s: &Snapshot,
+    d: &Deployment,
+    spec: &RolloutPolicySpec,
+    valid: &Valid,
+) -> Result<Setup, Refusal> {
+    let mut refusals = deployment(s, d);
+    refusals.extend(shared(s));
+    let found = routed(s, d, spec).and_then(|(service, route)| {
+        let canary_service = canary_service(s, service)?;
+        Ok((service, route, canary_service))
+    });
+    match found {
+        Ok((service, route, canary_service)) => {
+            let pair = Pair { namespace: &s.namespace, stable: &service.meta.name, canary: &canary_service };
+            let original = gateway::original(&route.spec, &pair);
+            refusals.extend(weighable(route, &pair, &original, valid));
+            if refusals.is_empty() {
+                let (service, route) = (service.meta.name.clone(), (route.meta.name.clone(), original));
+                return Ok(Setup { service, canary_service, route });
+            }
+        }
+        Err(refusal) => refusals.push(refusal),
+    }
+    Err(joined(&refusals))
+}
+
+/// One refusal of all: the first reason, and as many messages as fit into a condition.
+fn joined(refusals: &[Refusal]) -> Refusal {
+    const LIMIT: usize = 1024;
+    let mut message = String::new();
+    for refusal in refusals {
+        let between = if message.is_empty() { "" } else { "; " };
+        if message.len() + between.len() + refusal.message.len() <= LIMIT {
+            message.push_str(between);
+            message.push_str(&refusal.message);
+        }
+    }
+    if message.is_empty() {
+        message = refusals.iter().flat_map(|refusal| refusal.message.chars()).take(LIMIT / 4).collect();
+    }
+    Refusal::new(refusals.first().map_or("NotAccepted", |first| first.reason), message)
+}
+
+/// What the Deployment itself must be like.
+fn deployment(s: &Snapshot, d: &Deployment) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    let mut refuse = |reason, field: &str, why: &str| {
+        refusals.push(Refusal::new(reason, format!("Deployment {}: {field} {why}", s.name)));
+    };
+    if d.recreate {
+        refuse(
+            "StrategyRecreate",
+            "spec.strategy.type",
+            "is Recreate, which asks for one version at a time: use RollingUpdate",
+        );
+    }
+    if d.history_limit == 0 {
+        refuse(
+            "RevisionHistoryLimit",
+            "spec.revisionHistoryLimit",
+            "is 0, so that a stable ReplicaSet at 0 pods would be lost: set 1 or more",
+        );
+    }
+    let gates = d.template.pointer("/spec/readinessGates").and_then(Value::as_array);
+    if gates.is_some_and(|gates| !gates.is_empty()) {
+        refuse(
+            "ReadinessGates",
+            "spec.template.spec.readinessGates",
+            "is set: pods that wait for a word from outside are not supported yet: leave it out",
+        );
+    }
+    if s.name.len() > LABEL {
+        refuse(
+            "NameTooLong",
+            "metadata.name",
+            "is longer than 63 characters, the most that a label can hold",
+        );
+    }
+    refusals
+}
+
+/// Services that other workloads share: pinned to one version of this one, they would leave the others without traffic.
+fn shared(s: &Snapshot) -> Vec<Refusal> {
+    let shared = plain(s).filter(|service| !service.strangers.is_empty());
+    let told = shared.map(|service| {
+        let selector: Vec<_> = service
+            .selector
+            .iter()
+            .filter(|(key, _)| *key != api::HASH)
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let count = service.strangers.len();
+        let first: Vec<_> = service.strangers.iter().take(2).map(String::as_str).collect();
+        let more = if count > 2 { format!(" and {} more", count - 2) } else { String::new() };
+        let why = format!(
+            "Service {} selects pods of another workload too ({}{more}): make its selector {} match the pods of Deployment {} alone",
+            service.meta.name,
+            first.join(", "),
+            selector.join(","),
+            s.name,
+        );
+        Refusal::new("ServiceShared", why)
+    });
+    told.collect()
+}
+
+/// The Services that carry the Deployment's traffic, less canary Services.
+pub fn plain(s: &Snapshot) -> impl Iterator<Item = &Service> {
+    s.services.iter().filter(|service| {
+        !service.meta.labels.contains_key(api::CANARY_OF) && !service.meta.labels.contains_key(api::ROLLOUT)
+    })
+}
+
+fn routed<'a>(
+    s: &'a Snapshot,
+    d: &Deployment,
+    spec: &RolloutPolicySpec,
+) -> Result<(&'a Service, &'a Route), Refusal> {
+    let listed = spec.traffic.gateway_api.as_ref().map(|api| api.routes.as_slice()).unwrap_or_default();
+    if let Some(name) = listed.iter().find(|name| s.routes.iter().all(|route| route.meta.name != **name)) {
+        let why = format!(
+            "HTTPRoute {name}, which the policy's spec.traffic.gatewayAPI.routes names, isn't there: create it, or name another"
+        );
+        return Err(Refusal::new("NoRoute", why));
+    }
+    let chosen: Option<Vec<&str>> = d
+        .meta
+        .annotations
+        .get(api::SERVICES)
+        .map(|names| names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect());
+    if let Some(name) =
+        chosen.iter().flatten().find(|name| plain(s).all(|service| service.meta.name != **name))
+    {
+        let why = format!(
+            "Service {name}, which annotation {} of Deployment {} names, isn't there or doesn't select its pods",
+            api::SERVICES,
+            s.name
+        );
+        return Err(Refusal::new("NoService", why));
+    }
+    let wanted =
+        |service: &&Service| chosen.as_ref().is_none_or(|names| names.contains(&service.meta.name.as_str()));
+    let canaries: BTreeSet<_> = plain(s).map(|service| format!("{}-canary", service.meta.name)).collect();
+    let mut found = Vec::new();
+    for service in plain(s).filter(wanted).filter(|service| !canaries.contains(&service.meta.name)) {
+        let pair = Pair { namespace: &s.namespace, stable: &service.meta.name, canary: "" };
+        for route in &s.routes {
+            let named = listed.is_empty() || listed.contains(&route.meta.name);
+            if named && gateway::names(&route.spec, &pair) {
+                found.push((service, route));
+            }
+        }
+    }
+    match found.as_slice() {
+        [one] => Ok(*one),
+        [] if plain(s).next().is_none() => {
+            let why = format!(
+                "no Service of this namespace selects the pods of Deployment {}: create one that does",
+                s.name
+            );
+            Err(Refusal::new("NoService", why))
+        }
+        [] => {
+            let names: Vec<_> = plain(s).map(|service| service.meta.name.as_str()).collect();
+            let routes = if listed.is_empty() {
+                "no HTTPRoute".to_owned()
+            } else {
+                format!("HTTPRoute {} does not", listed.join(", "))
+            };
+            let verb = if listed.is_empty() { "names" } else { "name" };
+            let why = format!(
+                "{routes} {verb} a Service of Deployment {} ({}): name one in a rule's backendRefs",
+                s.name,
+                names.join(", ")
+            );
+            Err(Refusal::new("NoRoute", why))
+        }
+        [_, _, ..] => {
+            let names: Vec<_> =
+                found.iter().map(|(s, r)| format!("{} in HTTPRoute {}", s.meta.name, r.meta.name)).collect();
+            let why = format!("several routed Services are not supported yet: {}", names.join(", "));
+            Err(Refusal::new("NotYetSupported", why))
+        }
+    }
+}
+
+fn canary_service(s: &Snapshot, service: &Service) -> Result<String, Refusal> {
+    let stable = &service.meta.name;
+    let of = |other: &&Service| other.meta.labels.get(api::CANARY_OF) == Some(stable);
+    if let Some(own) = s.services.iter().find(of) {
+        return Ok(own.meta.name.clone());
+    }
+    let name = format!("{stable}-canary");
+    let label = format!("{}={stable}", api::CANARY_OF);
+    if name.len() > LABEL {
+        let why = format!(
+            "Service {stable}: {name} is too long for a name: make a canary Service yourself, with label {label}"
+        );
+        return Err(Refusal::new("NameTooLong", why));
+    }
+    if s.taken.contains(&name) || s.services.iter().any(|other| other.meta.name == name) {
+        let why = format!(
+            "Service {name} is there already and is not Steelyard's: rename it, or, if it is meant for the canary, give it label {label}"
+        );
+        return Err(Refusal::new("Conflict", why));
+    }
+    Ok(name)
+}
+
+/// Why the route can't carry one or the other weight of the policy.
+fn weighable(route: &Route, pair: &Pair, original: &Original, valid: &Valid) -> Vec<Refusal> {
+    let weights: Vec<u8> = valid.steps.iter().map(|(weight, _)| *weight).chain([0, 100]).collect();
+    let Err(error) = gateway::check(&route.spec, pair, original, &weights) else { return Vec::new() };
+    let told = |reason, cure: String| {
+        vec![Refusal::new(reason, format!("HTTPRoute {}: {error}{cure}", route.meta.name))]
+    };
+    match &error {
+        RouteError::WeightNotExpressible { share, .. } => {
+            let factor =
+                (1..=100).find(|factor| weights.iter().all(|w| i64::from(*w) * share * factor % 100 == 0));
+            let cure =
+                format!(": multiply each weight of the rule's backendRefs by {}", factor.unwrap_or(100));
+            told("WeightNotExpressible", cure)
+        }
+        _ => told("RouteInvalid", String::new()),
+    }
+}
