@@ -18,5 +18,6 @@ pub mod cli;
 pub mod cluster;
 pub mod engine;
 pub mod metrics;
+pub mod plugin;
 pub mod telemetry;
 pub mod traffic;

@@ -80,11 +80,15 @@ pub enum ErrorClass {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Record {
+    /// What came: a value, noData, nonFinite, or an error.
     kind: Kind,
+    /// The number, if it was a value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
+    /// The kind of error, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ErrorClass>,
+    /// What the source said of the error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }

@@ -61,6 +61,37 @@ fn without_unsigned(value: &mut Value) {
 mod tests {
     use super::*;
 
+    /// Fields without a sentence, with their paths.
+    fn silent(schema: &Value, path: &str, found: &mut Vec<String>) {
+        let children = schema["properties"].as_object();
+        for (name, child) in children.into_iter().flatten() {
+            let path = format!("{path}.{name}");
+            let said = child["description"].as_str().unwrap_or_default();
+            if !said.ends_with('.') {
+                found.push(format!("{path}: {said:?}"));
+            }
+            silent(child, &path, found);
+        }
+        for inner in ["items", "additionalProperties"].iter().filter_map(|inner| schema.get(inner)) {
+            silent(inner, path, found);
+        }
+    }
+
+    #[test]
+    fn every_field_has_a_sentence_for_kubectl_explain() {
+        let mut found = Vec::new();
+        for crd in crds() {
+            let crd = serde_json::to_value(crd).unwrap();
+            let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+            for part in ["spec", "status"] {
+                silent(&schema["properties"][part], part, &mut found);
+            }
+        }
+        found.sort();
+        found.dedup();
+        assert!(found.is_empty(), "{}", found.join("\n"));
+    }
+
     #[test]
     fn definitions_use_no_format_that_kubernetes_does_not_know() {
         let text = serde_json::to_string(&crds()).unwrap();

@@ -19,7 +19,7 @@ use crate::{
     traffic::gateway::Original,
 };
 
-/// What people want of the rollout in flight. Each intent is for one revision; a late one does nothing.
+/// What people want of the rollout in flight; empty if nobody wants anything. Each field names the revision it is for, as status.canary.revision does, so that one that comes late does nothing. `kubectl steelyard` sets these fields.
 #[derive(CustomResource, KubeSchema, Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[kube(
     group = "steelyard.io",
@@ -31,7 +31,7 @@ use crate::{
     status = "RolloutStatus",
     derive = "PartialEq",
     derive = "Default",
-    doc = "The progress of one annotated Deployment, of the same name",
+    doc = "How the pods of one Deployment, of the same name, are being replaced by a new version in steps. Steelyard makes it for each Deployment with annotation steelyard.io/policy. People steer it by its spec; its status says how far it is, what it waits for, and why",
     printcolumn(name = "Phase", type_ = "string", json_path = ".status.phase"),
     printcolumn(name = "Step", type_ = "string", json_path = ".status.step"),
     printcolumn(name = "Weight", type_ = "integer", json_path = ".status.weight"),
@@ -39,20 +39,25 @@ use crate::{
     printcolumn(name = "Canary", type_ = "string", json_path = ".status.canary.tag"),
     printcolumn(name = "Verdict", type_ = "string", json_path = ".status.verdict"),
     printcolumn(name = "Waiting", type_ = "string", json_path = ".status.waiting.reason"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "Seen", type_ = "integer", json_path = ".status.observedWeight", priority = 1),
+    printcolumn(name = "Serves", type_ = "string", json_path = ".status.stable.revision", priority = 1),
+    printcolumn(name = "Tries", type_ = "string", json_path = ".status.canary.revision", priority = 1),
+    printcolumn(name = "Failure", type_ = "string", json_path = ".status.failure.reason", priority = 1),
+    printcolumn(name = "Message", type_ = "string", json_path = ".status.waiting.message", priority = 1)
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutSpec {
-    /// Take the traffic back and keep the old version.
+    /// Take all traffic back to the old version and stop the new one. Beats every other field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub abort: Option<Intent>,
     /// Stay at the weight of now: no step ends and no weight rises; metrics go on being asked, and the way back stays open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Intent>,
-    /// Go past a step, or past all of them.
+    /// Leave a step, or all of them, without waiting for its time and its metrics.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promote: Option<Promote>,
-    /// Try a rejected revision again.
+    /// Try a revision again that was rolled back. Take away what was wanted of the try before in the same write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
     /// Let the Deployment controller roll it out natively, unmeasured: for an emergency.
@@ -60,30 +65,30 @@ pub struct RolloutSpec {
     pub skip: Option<Intent>,
 }
 
-/// An intent for one revision.
+/// A wish for one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Intent {
-    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
+    /// The revision it is for, as status.canary.revision names it; before there is one, the Deployment's metadata.generation.
     pub revision: String,
-    /// Who set it.
+    /// Who set it. The API server's admission writes it; what a person writes here is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
 
-/// Going past a step, or all of them.
+/// Leaving a step, or all of them; set one of `step` and `full`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Promote {
-    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
+    /// The revision it is for, as status.canary.revision names it; before there is one, the Deployment's metadata.generation.
     pub revision: String,
-    /// The step to leave, counted from 1.
+    /// The step to leave, counted from 1. Does nothing when the rollout is at another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<u32>,
-    /// All steps.
+    /// Leave all steps: the new version is handed over once it is at full scale.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full: Option<bool>,
-    /// Who set it.
+    /// Who set it. The API server's admission writes it; what a person writes here is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -92,11 +97,11 @@ pub struct Promote {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Retry {
-    /// The revision, as status names it; before there is one, the Deployment's `metadata.generation`.
+    /// The revision it is for, as status.canary.revision names it; before there is one, the Deployment's metadata.generation.
     pub revision: String,
-    /// Which try this is: the first retry is 2. A number that was tried already does nothing.
+    /// Which try this is: one more than status.attempt, 2 for the first retry. A number that was tried already does nothing.
     pub attempt: u32,
-    /// Who set it.
+    /// Who set it. The API server's admission writes it; what a person writes here is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
 }
@@ -104,61 +109,61 @@ pub struct Retry {
 /// Where a rollout is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Phase {
-    /// One version serves.
+    /// One version serves, and nothing is in flight.
     #[default]
     Stable,
-    /// A template is held, its canary is being made.
+    /// A new template is held; pods of the new version are being made, without traffic yet.
     Preparing,
-    /// Traffic moves in steps.
+    /// The new version has some of the traffic, more with each step.
     Stepping,
-    /// A gate is awaited.
+    /// A step waits for a person, a time or another system.
     Waiting,
-    /// The canary's pods are being handed over.
+    /// All steps are over; the new version's pods are being handed over to the Deployment.
     Promoting,
-    /// Traffic is back on stable, the canary is being taken down.
+    /// All traffic is back on the old version; the new one's pods are being taken down.
     RollingBack,
-    /// Stable serves, the rejected template stays held.
+    /// The old version serves; the new template was rejected and stays held, so it runs nowhere.
     RolledBack,
 }
 
-/// All state of a rollout.
+/// How far the rollout is, what it waits for, and why. Written by Steelyard alone.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RolloutStatus {
-    /// The generation of this Rollout that was read last.
+    /// The metadata.generation of this Rollout that Steelyard has acted on: below it, a change of the spec has not been seen yet.
     pub observed_generation: i64,
-    /// The term of leadership that wrote this.
+    /// A number that grows each time another Steelyard process takes the lead; the one that wrote this status.
     pub epoch: u64,
-    /// Where the rollout is.
+    /// Where the rollout is: Stable, Preparing, Stepping, Waiting, Promoting, `RollingBack` or `RolledBack`.
     pub phase: Phase,
-    /// The step of how many, such as `2/4`.
+    /// The step of how many, such as 2/4; 0/4 before the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<String>,
-    /// The canary's weight as the route says, in percent.
+    /// The share of the traffic that the route gives to the new version, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u8>,
-    /// The canary's share as clients see it, in percent, where it can be read.
+    /// The share of the requests that the new version really gets, in percent; absent where that can't be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observed_weight: Option<u8>,
-    /// The verdict of the step so far.
+    /// What the metrics of this step come to so far: Pending, Pass, Fail, Inconclusive (no data) or Error (not measurable).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// What is awaited.
+    /// What the rollout waits for now; absent if nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
-    /// The version that serves.
+    /// The version that serves, and that all traffic returns to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stable: Option<Version>,
-    /// The version under trial, or the one that was rejected.
+    /// The new version: the one on trial, or the one that was rejected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub canary: Option<Version>,
-    /// The rollout in flight.
+    /// What Steelyard remembers of the rollout in flight; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trial: Option<Trial>,
-    /// Why traffic was taken back.
+    /// Why the traffic was taken back, with the evidence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// How often this revision was tried, counted from 1.
+    /// Which try of this revision it is; absent for the first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// A template that was pushed in the middle of a native rollout: it is kept here until that one has settled.
@@ -168,7 +173,8 @@ pub struct RolloutStatus {
     /// The rollouts that ended, the latest last, ten at most.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Past>,
-    /// Accepted, Gated, Progressing, Healthy, Complete.
+    /// Accepted: the policy, Services and routes fit. Gated: changes of the template are held. Progressing: a rollout is in
+    /// flight. Healthy: nothing failed. Complete: the last template that was pushed serves, and all is as it was.
     pub conditions: Vec<Condition>,
 }
 
@@ -176,13 +182,13 @@ pub struct RolloutStatus {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Version {
-    /// The value of its `pod-template-hash`.
+    /// Its name: the value of label pod-template-hash on its pods.
     pub revision: String,
-    /// Its `ReplicaSet`.
+    /// The name of its `ReplicaSet`.
     pub replica_set: String,
-    /// Its first image's tag.
+    /// The tag of its first container's image.
     pub tag: String,
-    /// Its template was written with this generation of the Deployment.
+    /// The metadata.generation of the Deployment that its template came with.
     pub generation: i64,
 }
 
@@ -192,9 +198,9 @@ pub struct Version {
 pub struct Past {
     /// Its revision.
     pub revision: String,
-    /// Its first image's tag.
+    /// The tag of its first container's image.
     pub tag: String,
-    /// How it ended.
+    /// How it ended: Complete, `RolledBack`, or Withdrawn because nobody wanted it any more.
     pub outcome: End,
     /// Why, in one word: the reason of the failure, or of the withdrawal.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,14 +229,14 @@ pub enum End {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Waiting {
-    /// Its name.
+    /// Its name, one word.
     pub reason: String,
-    /// In a sentence.
+    /// What is awaited, in a sentence.
     pub message: String,
     /// Since when, under this name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Until when at the latest.
+    /// Until when at the latest; absent if only a person or a change of the world ends it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
 }
@@ -243,15 +249,15 @@ pub struct Trial {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "as_it_was")]
     pub policy: Option<RolloutPolicySpec>,
-    /// The Services that are pinned.
+    /// The Services whose selectors name one version as long as the rollout is in flight.
     pub services: Vec<String>,
     /// The Service whose traffic is routed.
     pub service: String,
-    /// Its canary Service.
+    /// The Service that selects the new version's pods.
     pub canary_service: String,
-    /// The routes as they were, by name.
+    /// The routes as they were before the rollout, by name.
     pub routes: BTreeMap<String, Original>,
-    /// When it began.
+    /// When the rollout began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
     /// The step, counted from 0.
@@ -262,13 +268,13 @@ pub struct Trial {
     /// When the step's weight was written: the router's deadline counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_at: Option<Timestamp>,
-    /// When the step's weight was seen on the route and taken by the router.
+    /// When the router had taken the step's weight: its hold counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted_at: Option<Timestamp>,
-    /// Since when the revision has had traffic.
+    /// Since when the new version has had traffic.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub traffic_since: Option<Timestamp>,
-    /// Each metric of the step.
+    /// What each metric has said in this step, by its name.
     pub metrics: BTreeMap<String, MetricState>,
     /// Since when the canary has had fewer ready pods than the step needs: the deadline for pods counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -325,20 +331,20 @@ pub enum Handover {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failure {
-    /// One word.
+    /// What failed, one word.
     pub reason: String,
-    /// In a sentence, with the value and the limit.
+    /// What failed, in a sentence, with the value and the limit.
     pub message: String,
-    /// The metric.
+    /// The metric that failed, if it was one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metric: Option<String>,
-    /// The query as it was sent.
+    /// The query as it was sent to Prometheus.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub query: Option<String>,
-    /// The value.
+    /// What it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
-    /// When.
+    /// When the traffic was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
     /// The template that was rejected, where the canary's `ReplicaSet` doesn't tell.

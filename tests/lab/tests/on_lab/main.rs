@@ -5,6 +5,7 @@ mod canary;
 mod faults;
 mod kills;
 mod metrics;
+mod people;
 mod pods;
 mod reaction;
 mod rollout;

@@ -1,0 +1,108 @@
+//! Lists: of rollouts, and of a rollout's past.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::text::{age, clock, row, span, table};
+use crate::api::{Past, Rollout};
+
+/// A line of `list`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Listed {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+    /// Where it is.
+    pub phase: String,
+    /// The step of how many.
+    pub step: Option<String>,
+    /// The canary's weight in percent.
+    pub weight: Option<u8>,
+    /// Stable's tag.
+    pub stable: Option<String>,
+    /// The canary's tag.
+    pub canary: Option<String>,
+    /// The verdict of the step.
+    pub verdict: Option<String>,
+    /// What is awaited.
+    pub waiting: Option<String>,
+    /// When the Rollout was created.
+    pub created: Option<Timestamp>,
+}
+
+impl From<Rollout> for Listed {
+    fn from(rollout: Rollout) -> Self {
+        let status = rollout.status.unwrap_or_default();
+        Self {
+            namespace: rollout.metadata.namespace.unwrap_or_default(),
+            name: rollout.metadata.name.unwrap_or_default(),
+            phase: format!("{:?}", status.phase),
+            step: status.step,
+            weight: status.weight,
+            stable: status.stable.map(|version| version.tag),
+            canary: status.canary.map(|version| version.tag),
+            verdict: status.verdict,
+            waiting: status.waiting.map(|waiting| waiting.reason),
+            created: rollout.metadata.creation_timestamp.map(|time| time.0),
+        }
+    }
+}
+
+/// The lines of `list`; the namespace is left out where all are of one.
+pub(super) fn list(all: &[Listed], namespaces: bool, now: Timestamp) -> Vec<String> {
+    let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+    let mut rows = vec![row([
+        "NAMESPACE",
+        "NAME",
+        "PHASE",
+        "STEP",
+        "WEIGHT",
+        "STABLE",
+        "CANARY",
+        "VERDICT",
+        "WAITING",
+        "AGE",
+    ])];
+    for one in all {
+        let weight = one.weight.map_or_else(|| "-".to_owned(), |weight| weight.to_string());
+        rows.push(row([
+            &one.namespace,
+            &one.name,
+            &one.phase,
+            &dash(&one.step),
+            &weight,
+            &dash(&one.stable),
+            &dash(&one.canary),
+            &dash(&one.verdict),
+            &dash(&one.waiting),
+            &age(one.created, now),
+        ]));
+    }
+    if !namespaces {
+        for row in &mut rows {
+            row.remove(0);
+        }
+    }
+    table(&rows)
+}
+
+/// The lines of `history`, the latest first.
+pub(super) fn history(past: &[Past], now: Timestamp) -> Vec<String> {
+    let mut rows = vec![row(["REVISION", "TAG", "OUTCOME", "REASON", "STARTED", "ENDED", "TOOK"])];
+    let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| clock(at, now));
+    for one in past.iter().rev() {
+        let took = one.started.zip(one.ended).map(|(from, to)| span(to.duration_since(from)));
+        rows.push(row([
+            &one.revision,
+            &one.tag,
+            &format!("{:?}", one.outcome),
+            one.reason.as_deref().unwrap_or("-"),
+            &time(one.started),
+            &time(one.ended),
+            took.as_deref().unwrap_or("-"),
+        ]));
+    }
+    table(&rows)
+}

@@ -1,0 +1,82 @@
+//! What docs/plugin.md says about kubectl alone: each of its lines, run on a real rollout.
+
+use std::collections::BTreeMap;
+use std::process::Stdio;
+
+use lab::support::{Failure, Rollout, Space};
+use tokio::process::Command;
+
+use super::{LIMIT, LONG, adopted, at, policy, push, status};
+
+const PAGE: &str = include_str!("../../../../../docs/plugin.md");
+
+/// What sets the variables of the lines, and each line by the plugin's command beside it.
+fn lines() -> (String, BTreeMap<&'static str, &'static str>) {
+    let part = PAGE.split("## The same with kubectl alone").nth(1).unwrap_or_default();
+    let variables = part.split("```").nth(1).unwrap_or_default().trim_start_matches("sh").to_owned();
+    let code = |cell: &'static str| cell.trim().strip_prefix('`')?.strip_suffix('`');
+    let rows = part.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix('|')?.strip_suffix('|')?.splitn(2, " | ");
+        Some((code(cells.next()?)?, code(cells.next()?)?))
+    });
+    (variables, rows.collect())
+}
+
+/// Runs lines of a shell in the namespace; gives what they printed.
+async fn shell(space: &Space, kubeconfig: &str, lines: &str) -> Result<String, Failure> {
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", lines]).env("KUBECONFIG", kubeconfig);
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    let output = tokio::time::timeout(LIMIT, output).await??;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(text) } else { Err(format!("{}: {lines}: {error}", space.name()).into()) }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_of_the_page_does_what_it_says() -> Result<(), Failure> {
+    let (variables, lines) = lines();
+    assert_eq!(lines.len(), 12, "{lines:?}");
+    Space::run("plain-kubectl", async |space| {
+        // The page's lines name no namespace: a kubeconfig of this test's own does.
+        let folder = std::env::temp_dir().join(space.name());
+        std::fs::create_dir_all(&folder)?;
+        let kubeconfig = folder.join("config").display().to_string();
+        std::fs::write(&kubeconfig, space.kubectl(&["config", "view", "--raw", "--flatten"]).await?)?;
+        let current = format!("kubectl config set-context --current --namespace={}", space.name());
+        shell(space, &kubeconfig, &current).await?;
+        let run = async |command: &str| {
+            let line = lines.get(command).ok_or_else(|| format!("no line for {command}"))?;
+            shell(space, &kubeconfig, &format!("{variables}\n{line}")).await
+        };
+
+        adopted(space, &policy(&[(25, LONG), (50, LONG)])).await?;
+        push(space, "v2").await?;
+        at(space, 25).await?;
+        assert!(run("get web").await?.contains("Stepping"));
+        assert!(run("list -A").await?.contains(space.name()));
+        assert!(run("explain web").await?.contains("holding 25 % and measuring"));
+        run("pause web").await?;
+        run("promote web").await?;
+        status(space, "paused", |rollout| rollout.text("/waiting/reason") == "Paused").await?;
+        run("resume web").await?;
+        at(space, 50).await?;
+        run("promote --full web").await?;
+        run("wait web").await?;
+        let rollout = space.api::<Rollout>().get("web").await?;
+        assert!(rollout.complete("v2"), "{}", rollout.status);
+
+        push(space, "v3").await?;
+        at(space, 25).await?;
+        run("abort web").await?;
+        status(space, "rolled back", |rollout| rollout.phase() == "RolledBack").await?;
+        assert_eq!(run("history web").await?, "v2 Complete \nv3 RolledBack Aborted\n");
+        run("retry web").await?;
+        at(space, 25).await?;
+        run("skip web --yes").await?;
+        status(space, "v3 complete", |rollout| rollout.complete("v3")).await?;
+        std::fs::remove_dir_all(&folder)?;
+        Ok(())
+    })
+    .await
+}
