@@ -5,154 +5,96 @@
 //! seconds only, so `time` is given as a plain parameter with milliseconds. The query is sent by POST: a regular
 //! expression of listed pods may be longer than a URL may be.
 
-use std::collections::BTreeMap;
 use std::error::Error as _;
-use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_http_query::{Client, Error as QueryError};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Response, StatusCode, Url, redirect};
-use serde::{Deserialize, Serialize};
+use prometheus_http_query::Client;
+use reqwest::{Response, StatusCode};
+use serde::Deserialize;
 use serde_json::Value;
-use thiserror::Error;
 
 use crate::analysis::{ErrorClass, Outcome};
 
+mod config;
+mod material;
 #[cfg(test)]
 mod tests;
+
+pub use config::{DEFAULT_LOOKBACK, SourceConfig, SourceError, Tls};
+use material::Material;
 
 /// The longest answer that is read, in bytes. One number needs less than one thousandth of it.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// A source as the operator's configuration names it.
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SourceConfig {
-    /// What policies call it.
-    pub name: String,
-    /// Where its API begins, without `/api/v1`: `http://prometheus.monitoring:9090`.
-    pub url: String,
-    /// Sent with every question: credentials, tenants.
-    #[serde(default)]
-    pub headers: BTreeMap<String, String>,
-    /// How long a whole answer may take, as Go writes durations; 10 s if absent.
-    #[serde(default = "default_timeout")]
-    pub timeout: kube::core::Duration,
-}
-
-fn default_timeout() -> kube::core::Duration {
-    Duration::from_secs(10).into()
-}
-
-impl fmt::Debug for SourceConfig {
-    /// Leaves out what headers hold, and the URL, which may hold a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, url: _, headers, timeout } = self;
-        let headers: Vec<&String> = headers.keys().collect();
-        f.debug_struct("SourceConfig")
-            .field("name", name)
-            .field("headers", &headers)
-            .field("timeout", timeout)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why a configured source can't be used.
-#[derive(Debug, Error)]
-pub enum SourceError {
-    /// Not a URL, or not of a web server.
-    #[error("source {name}: the url must begin with http:// or https:// and name a host")]
-    Url {
-        /// The source.
-        name: String,
-    },
-    /// The name or value of a header has characters that headers can't have.
-    #[error("source {name}: header {header} can't be sent")]
-    Header {
-        /// The source.
-        name: String,
-        /// The header's name.
-        header: String,
-    },
-    /// Zero or negative.
-    #[error("source {name}: the timeout must be positive")]
-    Timeout {
-        /// The source.
-        name: String,
-    },
-    /// The process has installed no default `rustls` crypto provider, without which no client can be made.
-    #[error("no TLS crypto provider is installed")]
-    NoCryptoProvider,
-    /// The HTTP client can't be made.
-    #[error("source {name}: no HTTP client")]
-    Client {
-        /// The source.
-        name: String,
-        /// What is missing.
-        source: reqwest::Error,
-    },
-    /// The URL isn't taken by the query client.
-    #[error("source {name}: no query client")]
-    Query {
-        /// The source.
-        name: String,
-        /// What is wrong.
-        source: Box<QueryError>,
-    },
-}
-
 /// A source that can be asked.
 #[derive(Clone)]
-pub struct Source {
-    client: Client,
+pub struct Source(Arc<Inner>);
+
+struct Inner {
+    config: SourceConfig,
     timeout: Duration,
+    /// The client, and what was in its files when it was made.
+    client: Mutex<(Material, Client)>,
 }
 
 impl Source {
     /// Makes ready to ask; connects to nothing yet. The process must have installed a `rustls` crypto provider.
     ///
     /// # Errors
-    /// If the configuration can't be right, or no client can be made; see [`SourceError`].
+    /// If the configuration can't be right, a file can't be read, or no client can be made; see [`SourceError`].
     pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
-        let name = || config.name.clone();
-        let url = Url::parse(&config.url).map_err(|_| SourceError::Url { name: name() })?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(SourceError::Url { name: name() });
-        }
-        let timeout = Duration::from(config.timeout);
-        if config.timeout.is_negative() || timeout.is_zero() {
-            return Err(SourceError::Timeout { name: name() });
-        }
+        config.check_url()?;
+        let timeout = config.timeout()?;
+        config.lookback()?;
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             return Err(SourceError::NoCryptoProvider);
         }
-        // No redirects: credentials would follow them. No proxy of the environment: it isn't the operator's word.
-        let client = reqwest::Client::builder()
-            .default_headers(headers(config)?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .build()
-            .map_err(|source| SourceError::Client { name: name(), source })?;
-        let client = Client::from(client, &config.url)
-            .map_err(|source| SourceError::Query { name: name(), source: Box::new(source) })?;
-        Ok(Self { client, timeout })
+        let material = Material::read(config)?;
+        let client = material.client(config)?;
+        let (config, client) = (config.clone(), Mutex::new((material, client)));
+        Ok(Self(Arc::new(Inner { config, timeout, client })))
+    }
+
+    /// The client; a new one where a file has changed, since credentials and certificates are renewed. Files that can't
+    /// be used are no reason to forget what was used before.
+    fn client(&self) -> Client {
+        let Inner { config, client, .. } = self.0.as_ref();
+        let mut known = client.lock().unwrap_or_else(PoisonError::into_inner);
+        match Material::read(config) {
+            Ok(material) if material == known.0 => {}
+            Ok(material) => match material.client(config) {
+                Ok(client) => *known = (material, client),
+                Err(error) => tracing::warn!(%error, "renewed credentials can't be used"),
+            },
+            Err(error) => tracing::warn!(%error, "credentials can't be read again"),
+        }
+        known.1.clone()
     }
 
     /// What the source says to `query` as of `at`, to the millisecond. Takes no longer than the source's timeout,
     /// which is the last moment of the answer's last byte.
     pub async fn ask(&self, query: &str, at: Timestamp) -> Outcome {
         let exchange = self.exchange(query, at);
-        tokio::time::timeout(self.timeout, exchange).await.unwrap_or_else(|_| {
-            Outcome::error(ErrorClass::Timeout, &format!("no answer within {:?}", self.timeout))
-        })
+        let timeout = self.0.timeout;
+        tokio::time::timeout(timeout, exchange)
+            .await
+            .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &format!("no answer within {timeout:?}")))
     }
 
     async fn exchange(&self, query: &str, at: Timestamp) -> Outcome {
         // A hint that the server needn't go on for longer than it is listened to.
-        let patience = i64::try_from(self.timeout.as_millis().max(1)).unwrap_or(i64::MAX);
-        let request = self.client.query(query).query("time", seconds(at)).timeout(patience);
+        let patience = i64::try_from(self.0.timeout.as_millis().max(1)).unwrap_or(i64::MAX);
+        // An instant selector takes a series' newest sample, by default one of up to five minutes ago: a source that has
+        // stopped scraping would go on answering with what once was.
+        let lookback = self.0.config.lookback().unwrap_or(DEFAULT_LOOKBACK);
+        let client = self.client();
+        let request = client
+            .query(query)
+            .query("time", seconds(at))
+            .query("lookback_delta", format!("{}ms", lookback.as_millis()))
+            .timeout(patience);
         let mut response = match request.post_raw().await {
             Ok(response) => response,
             Err(error) => return unreachable(error.source()),
@@ -164,18 +106,6 @@ impl Source {
             Err(outcome) => refusal(status, None).unwrap_or(outcome),
         }
     }
-}
-
-fn headers(config: &SourceConfig) -> Result<HeaderMap, SourceError> {
-    let mut headers = HeaderMap::new();
-    for (header, value) in &config.headers {
-        let wrong = || SourceError::Header { name: config.name.clone(), header: header.clone() };
-        let key = HeaderName::from_bytes(header.as_bytes()).map_err(|_| wrong())?;
-        let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
-    }
-    Ok(headers)
 }
 
 /// Seconds since 1970 with three decimals.

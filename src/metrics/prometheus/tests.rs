@@ -1,4 +1,5 @@
-use std::sync::{Arc, Mutex};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -43,7 +44,15 @@ fn config(url: &str, timeout: Duration) -> SourceConfig {
     // The second one to install it finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let headers = BTreeMap::from([("x-scope-orgid".to_owned(), "team".to_owned())]);
-    SourceConfig { name: "main".to_owned(), url: url.to_owned(), headers, timeout: timeout.into() }
+    SourceConfig {
+        name: "main".to_owned(),
+        url: url.to_owned(),
+        headers,
+        headers_from: None,
+        tls: Tls::default(),
+        timeout: timeout.into(),
+        max_sample_age: DEFAULT_LOOKBACK.into(),
+    }
 }
 
 async fn answer(
@@ -214,7 +223,10 @@ async fn a_question_carries_its_time_in_milliseconds_and_the_headers() {
     let (uri, headers, body) = &seen[0];
     assert_eq!(uri, "/prefix/api/v1/query");
     assert_eq!(headers["x-scope-orgid"], "team");
-    assert_eq!(body, "query=up%7Ba%3D%22b%26c%22%7D&time=1767323045.067&timeout=20000ms");
+    assert_eq!(
+        body,
+        "query=up%7Ba%3D%22b%26c%22%7D&time=1767323045.067&lookback_delta=120000ms&timeout=20000ms"
+    );
 }
 
 #[test]
@@ -252,6 +264,65 @@ fn a_configuration_that_can_not_be_right_is_refused() {
     }
     for timeout in ["0s", "-1s"] {
         let result = Source::new(&SourceConfig { timeout: timeout.parse().unwrap(), ..good() });
-        assert!(matches!(result, Err(SourceError::Timeout { .. })), "{timeout}");
+        assert!(matches!(result, Err(SourceError::Duration { field: "timeout", .. })), "{timeout}");
+        let result = Source::new(&SourceConfig { max_sample_age: timeout.parse().unwrap(), ..good() });
+        assert!(matches!(result, Err(SourceError::Duration { field: "maxSampleAge", .. })), "{timeout}");
     }
+    let tls = |cert: Option<&Path>, ca: Option<&Path>| Tls {
+        cert: cert.map(Path::to_owned),
+        ca: ca.map(Path::to_owned),
+        key: None,
+    };
+    let half = Source::new(&SourceConfig { tls: tls(Some(Path::new("/c")), None), ..good() });
+    assert!(matches!(half, Err(SourceError::Half { .. })));
+    let absent = Source::new(&SourceConfig { tls: tls(None, Some(Path::new("/no/such/ca"))), ..good() });
+    assert!(matches!(absent, Err(SourceError::File { .. })));
+    let scratch = Scratch::new("pem");
+    let ca = scratch.write("ca.crt", "no certificate");
+    let wrong = Source::new(&SourceConfig { tls: tls(None, Some(&ca)), ..good() });
+    assert!(matches!(wrong, Err(SourceError::Pem { field: "ca", .. })));
+}
+
+/// A folder for a test's files.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let dir = std::env::temp_dir().join(format!("steelyard-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        Self(dir)
+    }
+
+    fn write(&self, name: &str, content: &str) -> PathBuf {
+        let file = self.0.join(name);
+        std::fs::write(&file, content).unwrap();
+        file
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn headers_from_files_are_sent_and_renewed_and_kept_when_the_files_are_gone() {
+    let scratch = Scratch::new("headers");
+    scratch.write("Authorization", "Bearer one\n");
+    let fake = fake(Reply::Full(200, success("vector", "[]")), Duration::from_secs(20)).await;
+    let url = fake.source.0.config.url.clone();
+    let from_files =
+        SourceConfig { headers_from: Some(scratch.0.clone()), ..config(&url, Duration::from_secs(20)) };
+    let source = Source::new(&from_files).unwrap();
+    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    scratch.write("Authorization", "Bearer two");
+    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    drop(scratch);
+    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    let seen = fake.seen.lock().unwrap();
+    let sent: Vec<_> = seen.iter().map(|(_, headers, _)| headers["authorization"].clone()).collect();
+    assert_eq!(sent, ["Bearer one", "Bearer two", "Bearer two"]);
+    assert_eq!(seen[0].1["x-scope-orgid"], "team", "beside the headers of the configuration");
+    assert!(!format!("{from_files:?}").contains("Bearer"));
 }

@@ -4,7 +4,8 @@ use futures::future::try_join_all;
 use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
 
 use super::app::App;
-use super::odd::{Mood, Odd};
+use super::controller::Controller;
+use super::odd::{Mood, Odd, SEALED};
 
 /// Requests per second and way.
 const RATE: f64 = 10.0;
@@ -61,6 +62,63 @@ async fn no_answer_that_is_none_passes_or_rolls_back() -> Result<(), Failure> {
             app.stop().await.nothing_failed(&name);
         }
         Ok(())
+    })
+    .await
+}
+
+/// What the operator's Secret holds.
+const KEY: &str = "Bearer of-the-lab";
+
+/// A source by TLS that wants a key: three ways to be configured, of which only the last one is right.
+fn sources() -> String {
+    let url = format!("https://{SEALED}/odd");
+    let ca = serde_json::json!({"ca": {"configMap": "kube-root-ca.crt"}});
+    let secret = serde_json::json!({"secret": "sealed"});
+    let sources = serde_json::json!([
+        {"name": "stranger", "url": url, "headersFrom": secret, "timeout": "2s"},
+        {"name": "keyless", "url": url, "tls": ca, "timeout": "2s"},
+        {"name": "sealed", "url": url, "tls": ca, "headersFrom": secret, "timeout": "2s"},
+    ]);
+    format!("prometheus.sources={sources}")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_a_source_by_tls_is_asked_with_the_key_of_a_secret() -> Result<(), Failure> {
+    Space::run("sealed", async |space| {
+        let _sealed = Odd::sealed(KEY).await?;
+        let system = Controller::of(space).space;
+        let secret = format!(
+            "apiVersion: v1\nkind: Secret\nmetadata: {{name: sealed}}\nstringData: {{Authorization: \"{KEY}\\n\"}}\n"
+        );
+        system.apply(&secret).await?;
+        let done = Controller::with(space, &["--set-json", &sources()], async |_| {
+            let cases = [("stranger", "certificate"), ("keyless", "HTTP 401"), ("sealed", "")];
+            let apps = try_join_all(cases.map(|(name, _)| async move {
+                App::start(space, name, 1, Policy::new(name).step(25, 2).measured_by(name), RATE).await
+            }))
+            .await?;
+            for app in &apps {
+                app.push(&Demo::new(&app.name, "v2").replicas(1)).await?;
+            }
+            for (app, (name, word)) in apps.iter().zip(cases) {
+                if word.is_empty() {
+                    app.completes("v2").await?;
+                    continue;
+                }
+                let told = app.until(&format!("waiting, telling {word:?}"), told).await?;
+                tell(format_args!("source {name} is told as {told:?}"));
+                assert!(told.to_lowercase().contains(&word.to_lowercase()), "{name}: {told}");
+                assert!(!told.contains("of-the-lab"), "no secret is told: {told}");
+            }
+            for app in apps {
+                let name = app.name.clone();
+                app.stop().await.nothing_failed(&name);
+            }
+            Ok(())
+        })
+        .await;
+        system.kubectl(&["delete", "secret", "sealed"]).await?;
+        done
     })
     .await
 }

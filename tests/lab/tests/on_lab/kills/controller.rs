@@ -44,14 +44,15 @@ impl Controller {
         Self { space: space.beside(NAMESPACE) }
     }
 
-    /// Runs `body` with some of the chart's values changed, and puts all of them back whatever comes of it.
-    pub(crate) async fn with<F>(space: &Space, values: &[&str], body: F) -> Result<(), Failure>
+    /// Runs `body` with some of the chart's values changed, by helm's own arguments for it, and puts all of them back
+    /// whatever comes of it.
+    pub(crate) async fn with<F>(space: &Space, args: &[&str], body: F) -> Result<(), Failure>
     where
         F: AsyncFnOnce(&Self) -> Result<(), Failure>,
     {
         let controller = Self::of(space);
         let before = controller.values().await?;
-        let changed = controller.upgrade(&[&["--reuse-values"], sets(values).as_slice()].concat()).await;
+        let changed = controller.upgrade(&[&["--reuse-values"], args].concat()).await;
         let done = match changed {
             Ok(()) => AssertUnwindSafe(body(&controller)).catch_unwind().await,
             Err(error) => Ok(Err(error)),
@@ -153,10 +154,6 @@ fn holder(lease: &Lease) -> Option<Leader> {
 /// The chart in this repository.
 pub(crate) fn chart() -> PathBuf {
     lab::paths::repository().join("charts/steelyard")
-}
-
-fn sets<'a>(values: &[&'a str]) -> Vec<&'a str> {
-    values.iter().flat_map(|value| ["--set", value]).collect()
 }
 
 /// Runs helm; gives its result, and what it told beside it.

@@ -13,7 +13,7 @@ use crate::container;
 /// Requests per second and way.
 const RATE: f64 = 50.0;
 /// Two replicas with the lease that the chart's values suggest for a short gap.
-const PAIR: [&str; 3] = ["replicas=2", "leaderElection.leaseSeconds=4", "leaderElection.renewSeconds=1"];
+const PAIR: [&str; 2] = ["--set", "replicas=2,leaderElection.leaseSeconds=4,leaderElection.renewSeconds=1"];
 /// How long failing traffic may go on once its leader is dead: the lease, a look, and a window of the metric.
 const BACK: SignedDuration = SignedDuration::from_secs(10);
 /// How long what was sent before a freeze may take to arrive.

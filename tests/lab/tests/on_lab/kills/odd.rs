@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,11 +12,18 @@ use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lab::support::Failure;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// Where the source `odd` of the lab's values is.
 const ADDRESS: &str = "192.0.2.10:9095";
+/// Where it serves by TLS.
+pub(crate) const SEALED: &str = "192.0.2.10:9443";
 /// Longer than any source waits.
 const FOREVER: Duration = Duration::from_mins(5);
 
@@ -34,11 +42,17 @@ pub(crate) enum Mood {
     Silence,
 }
 
-type Moods = Arc<Mutex<BTreeMap<String, Mood>>>;
+/// How questions are answered, and what they must carry.
+#[derive(Default)]
+struct Manners {
+    moods: Mutex<BTreeMap<String, Mood>>,
+    key: Option<&'static str>,
+    prometheus: String,
+}
 
 /// The server, until it is dropped.
 pub(crate) struct Odd {
-    moods: Moods,
+    manners: Arc<Manners>,
     task: JoinHandle<()>,
 }
 
@@ -47,23 +61,45 @@ impl Odd {
     pub(crate) async fn serve(moods: impl IntoIterator<Item = (String, Mood)>) -> Result<Self, Failure> {
         let listener = TcpListener::bind(ADDRESS).await?;
         let prometheus = format!("{}/api/v1/query", std::env::var("LAB_PROMETHEUS")?);
-        let moods: Moods = Arc::new(Mutex::new(moods.into_iter().collect()));
-        let all = Arc::clone(&moods);
+        let moods = Mutex::new(moods.into_iter().collect());
+        let manners = Arc::new(Manners { moods, key: None, prometheus });
+        let all = Arc::clone(&manners);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (moods, prometheus) = (Arc::clone(&all), prometheus.clone());
-                let service =
-                    service_fn(move |request| answer(request, Arc::clone(&moods), prometheus.clone()));
-                let connection = hyper::server::conn::http1::Builder::new();
-                tokio::spawn(connection.serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(talk(stream, Arc::clone(&all)));
             }
         });
-        Ok(Self { moods, task })
+        Ok(Self { manners, task })
+    }
+
+    /// Serves honestly at [`SEALED`], by TLS with the lab's own certificate, whoever sends `key` as Authorization.
+    pub(crate) async fn sealed(key: &'static str) -> Result<Self, Failure> {
+        let listener = TcpListener::bind(SEALED).await?;
+        let prometheus = format!("{}/api/v1/query", std::env::var("LAB_PROMETHEUS")?);
+        let manners = Arc::new(Manners { key: Some(key), prometheus, ..Manners::default() });
+        let certs = PathBuf::from(std::env::var("LAB_DIR")?).join("certs");
+        let chain = CertificateDer::pem_file_iter(certs.join("server.crt"))?.collect::<Result<_, _>>()?;
+        let own = PrivateKeyDer::from_pem_file(certs.join("server.key"))?;
+        let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, own)?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let all = Arc::clone(&manners);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, manners) = (acceptor.clone(), Arc::clone(&all));
+                tokio::spawn(async move {
+                    // Who does not trust the certificate breaks off.
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        talk(stream, manners).await;
+                    }
+                });
+            }
+        });
+        Ok(Self { manners, task })
     }
 
     /// From now on every question is answered as Prometheus does.
     pub(crate) fn heal(&self) {
-        self.moods.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.manners.moods.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -73,10 +109,16 @@ impl Drop for Odd {
     }
 }
 
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, manners: Arc<Manners>) {
+    let service = service_fn(move |request| answer(request, Arc::clone(&manners)));
+    let connection = hyper::server::conn::http1::Builder::new();
+    // A client that breaks off is no business of ours.
+    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
+}
+
 async fn answer(
     request: Request<Incoming>,
-    moods: Moods,
-    prometheus: String,
+    manners: Arc<Manners>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let reply = |status: u16, body: Vec<u8>| {
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -87,11 +129,15 @@ async fn answer(
     if request.uri().path() != "/odd/api/v1/query" {
         return reply(404, b"this is not the way".to_vec());
     }
+    let carried = request.headers().get(http::header::AUTHORIZATION);
+    if manners.key.is_some_and(|key| carried.is_none_or(|value| value != key)) {
+        return reply(401, b"<html>who are you?</html>".to_vec());
+    }
     let Ok(body) = request.into_body().collect().await else { return reply(400, Vec::new()) };
     let mut form = fields(&body.to_bytes());
     let query = form.get("query").cloned().unwrap_or_default();
     let mood = {
-        let moods = moods.lock().unwrap_or_else(PoisonError::into_inner);
+        let moods = manners.moods.lock().unwrap_or_else(PoisonError::into_inner);
         let named = moods.iter().find(|(name, _)| query.contains(&format!("\"{name}-")));
         named.map_or(Mood::Honest, |(_, mood)| *mood)
     };
@@ -102,7 +148,7 @@ async fn answer(
         Mood::Body(text) => return reply(200, text.as_bytes().to_vec()),
         Mood::Silence => tokio::time::sleep(FOREVER).await,
     }
-    let Ok(mut url) = reqwest::Url::parse(&prometheus) else { return reply(500, Vec::new()) };
+    let Ok(mut url) = reqwest::Url::parse(&manners.prometheus) else { return reply(500, Vec::new()) };
     url.query_pairs_mut().extend_pairs(&form);
     let client = reqwest::Client::builder().no_proxy().build();
     let Ok(client) = client else { return reply(500, Vec::new()) };

@@ -13,7 +13,7 @@ const RATE: f64 = 10.0;
 /// Tries to kill within a moment that is short.
 const TRIES: usize = 4;
 /// A short lease: a killed leader is missed for no longer.
-const LEASE: [&str; 2] = ["leaderElection.leaseSeconds=4", "leaderElection.renewSeconds=1"];
+const LEASE: [&str; 2] = ["--set", "leaderElection.leaseSeconds=4,leaderElection.renewSeconds=1"];
 
 /// Where a rollout stands.
 #[derive(Clone, Copy, Debug)]

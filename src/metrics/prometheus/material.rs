@@ -1,0 +1,88 @@
+//! What a source's client is made of: headers and certificates, some of them in files that are renewed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use prometheus_http_query::Client;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Identity, redirect};
+
+use super::config::{SourceConfig, SourceError};
+
+/// The content of a source's files, and its headers. No `Debug`: all of it may be secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(super) struct Material {
+    headers: BTreeMap<String, String>,
+    ca: Option<Vec<u8>>,
+    /// Certificate and key, one after the other.
+    identity: Option<Vec<u8>>,
+}
+
+impl Material {
+    /// Reads the files as they are now.
+    pub(super) fn read(config: &SourceConfig) -> Result<Self, SourceError> {
+        let failed = |path: &Path, source| SourceError::File {
+            name: config.name.clone(),
+            path: path.to_owned(),
+            source,
+        };
+        let file = |path: &Path| std::fs::read(path).map_err(|source| failed(path, source));
+        let mut headers = config.headers.clone();
+        if let Some(folder) = &config.headers_from {
+            let entries = std::fs::read_dir(folder).map_err(|source| failed(folder, source))?;
+            for entry in entries.flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                // A mounted Secret has folders and links of its own, whose names begin with two dots.
+                if name.starts_with('.') || entry.path().is_dir() {
+                    continue;
+                }
+                let content = file(&entry.path())?;
+                headers.insert(name, String::from_utf8_lossy(&content).trim().to_owned());
+            }
+        }
+        let ca = config.tls.ca.as_deref().map(file).transpose()?;
+        let identity = match (&config.tls.cert, &config.tls.key) {
+            (Some(cert), Some(key)) => Some([file(cert)?, b"\n".to_vec(), file(key)?].concat()),
+            (None, None) => None,
+            _ => return Err(SourceError::Half { name: config.name.clone() }),
+        };
+        Ok(Self { headers, ca, identity })
+    }
+
+    /// A client of it.
+    pub(super) fn client(&self, config: &SourceConfig) -> Result<Client, SourceError> {
+        let name = || config.name.clone();
+        // No redirects: credentials would follow them. No proxy of the environment: it isn't the operator's word.
+        let mut builder = reqwest::Client::builder()
+            .default_headers(self.headers(config)?)
+            .redirect(redirect::Policy::none())
+            .no_proxy();
+        if let Some(ca) = &self.ca {
+            let wrong = |source| SourceError::Pem { name: name(), field: "ca", source };
+            let authorities = Certificate::from_pem_bundle(ca).map_err(|error| wrong(Some(error)))?;
+            if authorities.is_empty() {
+                return Err(wrong(None));
+            }
+            builder = builder.tls_certs_only(authorities);
+        }
+        if let Some(pem) = &self.identity {
+            let wrong = |source| SourceError::Pem { name: name(), field: "cert", source: Some(source) };
+            builder = builder.identity(Identity::from_pem(pem).map_err(wrong)?);
+        }
+        let client = builder.build().map_err(|source| SourceError::Client { name: name(), source })?;
+        Client::from(client, &config.url)
+            .map_err(|source| SourceError::Query { name: name(), source: Box::new(source) })
+    }
+
+    fn headers(&self, config: &SourceConfig) -> Result<HeaderMap, SourceError> {
+        let mut headers = HeaderMap::new();
+        for (header, value) in &self.headers {
+            let wrong = || SourceError::Header { name: config.name.clone(), header: header.clone() };
+            let key = HeaderName::from_bytes(header.as_bytes()).map_err(|_| wrong())?;
+            let mut value = HeaderValue::from_str(value).map_err(|_| wrong())?;
+            value.set_sensitive(true);
+            headers.insert(key, value);
+        }
+        Ok(headers)
+    }
+}
