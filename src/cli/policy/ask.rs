@@ -124,7 +124,7 @@ fn config(url: &str, options: &Asked) -> Result<SourceConfig, String> {
         headers.insert(name.trim().to_owned(), value.trim().to_owned());
     }
     let timeout = Duration::from_secs(options.timeout).into();
-    Ok(SourceConfig { name: "--prometheus".to_owned(), url: url.to_owned(), headers, timeout })
+    Ok(SourceConfig { headers, timeout, ..SourceConfig::new("--prometheus", url) })
 }
 
 fn variables(options: &Asked, deployment: &str, valid: &Valid) -> Variables {

@@ -60,6 +60,19 @@ fn default_lookback() -> kube::core::Duration {
 }
 
 impl SourceConfig {
+    /// A source with defaults for all but its name and URL.
+    pub fn new(name: &str, url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            headers: BTreeMap::new(),
+            headers_from: None,
+            tls: Tls::default(),
+            timeout: default_timeout(),
+            max_sample_age: default_lookback(),
+        }
+    }
+
     /// Whether its URL can be asked.
     pub(super) fn check_url(&self) -> Result<(), SourceError> {
         let wrong = || SourceError::Url { name: self.name.clone() };

@@ -44,15 +44,7 @@ fn config(url: &str, timeout: Duration) -> SourceConfig {
     // The second one to install it finds it installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let headers = BTreeMap::from([("x-scope-orgid".to_owned(), "team".to_owned())]);
-    SourceConfig {
-        name: "main".to_owned(),
-        url: url.to_owned(),
-        headers,
-        headers_from: None,
-        tls: Tls::default(),
-        timeout: timeout.into(),
-        max_sample_age: DEFAULT_LOOKBACK.into(),
-    }
+    SourceConfig { headers, timeout: timeout.into(), ..SourceConfig::new("main", url) }
 }
 
 async fn answer(
