@@ -268,6 +268,11 @@ pub struct Trial {
     /// When the step's weight was written: the router's deadline counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_at: Option<Timestamp>,
+    /// The weight of before, in percent.
+    pub weight_before: u8,
+    /// When the router was asked last how many requests the canary gets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub share_asked_at: Option<Timestamp>,
     /// When the router had taken the step's weight: its hold counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weighted_at: Option<Timestamp>,

@@ -5,7 +5,10 @@ use kube::core::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::metrics::prometheus::SourceConfig;
+use crate::{
+    engine,
+    metrics::{prometheus::SourceConfig, template},
+};
 
 /// What the operator decides for the whole cluster.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -15,6 +18,24 @@ pub struct Config {
     pub drain: Duration,
     /// Where policies may look.
     pub prometheus: Prometheus,
+    /// How to ask the router what share of the requests the canary gets.
+    pub router: Router,
+}
+
+/// How to ask the router what share of the requests the canary gets.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Router {
+    /// The name of the Prometheus source. Default `default`.
+    pub source: String,
+    /// The query, with the variables of a policy's queries, that answers with 0 to 1. Without one the router isn't asked.
+    pub share: String,
+}
+
+impl Default for Router {
+    fn default() -> Self {
+        Self { source: "default".to_owned(), share: String::new() }
+    }
 }
 
 /// Where policies may look.
@@ -27,7 +48,11 @@ pub struct Prometheus {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { drain: std::time::Duration::from_secs(2).into(), prometheus: Prometheus::default() }
+        Self {
+            drain: std::time::Duration::from_secs(2).into(),
+            prometheus: Prometheus::default(),
+            router: Router::default(),
+        }
     }
 }
 
@@ -35,6 +60,12 @@ impl Config {
     /// `drain` as the engine takes it.
     pub fn drain(&self) -> SignedDuration {
         std::time::Duration::from(self.drain).try_into().unwrap_or_default()
+    }
+
+    /// `router` as the engine takes it.
+    pub fn router(&self) -> Option<engine::Router> {
+        let Router { source, share } = self.router.clone();
+        (!share.trim().is_empty()).then_some(engine::Router { source, share })
     }
 }
 
@@ -61,13 +92,17 @@ pub enum ConfigError {
     },
 }
 
-/// Reads a configuration; `path` is for the message only.
+/// Reads a configuration, and whether its query is one; `path` is for the message only.
 pub fn parse(path: &str, text: &str) -> Result<Config, ConfigError> {
     if text.trim().is_empty() {
         return Ok(Config::default());
     }
-    serde_saphyr::from_str(text)
-        .map_err(|source| ConfigError::Parse { path: path.to_owned(), source: source.to_string().into() })
+    let wrong = |source: String| ConfigError::Parse { path: path.to_owned(), source: source.into() };
+    let config: Config = serde_saphyr::from_str(text).map_err(|source| wrong(source.to_string()))?;
+    if let Some(router) = config.router() {
+        template::check(&router.share).map_err(|source| wrong(format!("router.share: {source}")))?;
+    }
+    Ok(config)
 }
 
 #[cfg(test)]
@@ -88,6 +123,15 @@ mod tests {
             parse("config.yaml", "drain: 2s\nprometheus:\n  source: []\n").expect_err("an unknown field");
         let line = crate::cluster::chain(&error);
         assert!(line.contains("source") && line.contains("line 3"), "{line}");
+    }
+
+    #[test]
+    fn a_router_is_asked_only_with_a_query_and_a_wrong_one_is_told() {
+        assert_eq!(parse("c", "drain: 1s\n").expect("a configuration").router(), None);
+        let router = parse("c", "router: {share: 'vector(0.5)'}\n").expect("a configuration").router();
+        assert_eq!(router.map(|router| router.source).as_deref(), Some("default"));
+        let error = parse("c", "router: {share: 'sum($nobody)'}\n").expect_err("an unknown variable");
+        assert!(crate::cluster::chain(&error).contains("router.share"), "{error}");
     }
 
     #[test]

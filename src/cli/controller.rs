@@ -131,6 +131,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         teller: Teller::new(for_work.clone(), &pod),
         sources,
         drain: settings.drain(),
+        router: settings.router(),
         gate: crate::cluster::gate::Gate::default(),
         mail: crate::cluster::mailbox::Mailbox::default(),
         wakes: sender.clone(),

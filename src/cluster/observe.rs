@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{CANARY_OF, POLICY, ROLLOUT},
     check::{self, Fault},
-    engine::{Kind, Policy, ReplicaSet, Service, Snapshot},
+    engine::{Kind, Policy, ReplicaSet, Router, Service, Snapshot},
 };
 
 /// Why the world couldn't be read.
@@ -31,12 +31,14 @@ pub enum ObserveError {
 }
 
 /// What the operator and this process add to what is read.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Given {
     /// The term of leadership.
     pub epoch: u64,
     /// How long routers and connections get to leave.
     pub drain: SignedDuration,
+    /// How to ask the router what share the canary gets.
+    pub router: Option<Router>,
 }
 
 /// Reads everything that [`crate::engine::decide`] may rest on, and the answers that came since, which the caller puts back if it doesn't use them.
@@ -103,6 +105,7 @@ pub async fn observe(
         now: Timestamp::now(),
         epoch: given.epoch,
         drain: given.drain,
+        router: given.router,
         gated,
         namespace: namespace.clone(),
         name: name.clone(),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     analysis::{ErrorClass, Outcome},
     cluster::sources::Sources,
-    engine::{Ask, Policy, Reading, Snapshot, decide},
+    engine::{Ask, Policy, Reading, Router, Snapshot, decide},
     telemetry::metrics::Metrics,
 };
 
@@ -40,6 +40,8 @@ pub struct Context {
     pub sources: Sources,
     /// How long routers and connections get to leave.
     pub drain: SignedDuration,
+    /// How to ask the router what share the canary gets.
+    pub router: Option<Router>,
     /// What is known of admission.
     pub gate: Gate,
     /// Answers on their way.
@@ -96,8 +98,9 @@ pub enum PassError {
 
 /// Looks at `key` until a plan has no writes.
 pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> {
-    let given = Given { epoch: context.fence.epoch(), drain: context.drain };
     for _ in 0..ROUNDS {
+        let (epoch, drain, router) = (context.fence.epoch(), context.drain, context.router.clone());
+        let given = Given { epoch, drain, router };
         let (mut snapshot, letters) =
             observe(&context.caller, key, given, &context.gate, &context.mail).await?;
         if context.manner == Manner::Leave {

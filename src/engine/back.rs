@@ -101,6 +101,7 @@ pub(super) fn go_on(pass: &mut Pass) {
     let withdrawn = WITHDRAWN.contains(&failure.reason.as_str());
     pass.record(if withdrawn { End::Withdrawn } else { End::RolledBack });
     pass.status.trial = None;
+    pass.status.observed_weight = None;
     pass.status.step = None;
     pass.status.weight = None;
     if withdrawn {

@@ -15,6 +15,7 @@ mod prepare;
 mod promote;
 mod rest;
 mod settle;
+mod share;
 mod snapshot;
 mod step;
 pub mod valid;
@@ -41,6 +42,7 @@ pub fn decide(s: &Snapshot) -> Decision {
     if pass.take_over() {
         return pass.finish();
     }
+    share::read(&mut pass);
     match pass.status.phase {
         Phase::Stable | Phase::RolledBack => rest::at_rest(&mut pass),
         Phase::Preparing if pass.status.trial.is_none() => rest::at_rest(&mut pass),
@@ -55,5 +57,6 @@ pub fn decide(s: &Snapshot) -> Decision {
             }
         }
     }
+    share::ask(&mut pass);
     pass.finish()
 }

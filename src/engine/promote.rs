@@ -241,6 +241,7 @@ pub(super) fn complete(pass: &mut Pass, stable: &ReplicaSet, note: &str) {
     let tag = version.tag.clone();
     pass.status.stable = Some(version);
     pass.status.trial = None;
+    pass.status.observed_weight = None;
     pass.status.phase = Phase::Stable;
     pass.status.verdict = Some("Pass".to_owned());
     (pass.status.step, pass.status.weight, pass.status.attempt) = (None, None, None);

@@ -166,6 +166,12 @@ fn retry(pass: &mut Pass, (valid, setup): (valid::Valid, valid::Setup)) {
     let tried = pass.status.attempt.unwrap_or(1);
     let wish = pass.r.spec.retry.as_ref().filter(|wish| pass.meant(&wish.revision) && wish.attempt > tried);
     let Some(wish) = wish else { return };
+    let stands = |intent: Option<&String>| intent.is_some_and(|revision| pass.meant(revision));
+    let (abort, promote) = (pass.r.spec.abort.as_ref(), pass.r.spec.promote.as_ref());
+    if stands(abort.map(|abort| &abort.revision)) || stands(promote.map(|promote| &promote.revision)) {
+        pass.wait("OldIntent", "spec.abort or spec.promote still names this revision: remove it to retry");
+        return;
+    }
     if pass.d.replicas == 0 {
         pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
         return;

@@ -20,6 +20,8 @@ pub struct Snapshot {
     pub epoch: u64,
     /// How long a router and connections get to leave what no longer serves.
     pub drain: SignedDuration,
+    /// How to ask the router for the share of requests that the canary gets, if the operator said so.
+    pub router: Option<Router>,
     /// Whether admission holds template changes.
     pub gated: bool,
     /// The namespace of it all.
@@ -46,6 +48,15 @@ pub struct Snapshot {
     pub readings: Vec<Reading>,
     /// Metrics that are being asked right now.
     pub asking: BTreeSet<String>,
+}
+
+/// How to ask the router for the share of requests that the canary gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Router {
+    /// The name of the Prometheus source.
+    pub source: String,
+    /// The query, with variables: it answers with a number of 0 to 1.
+    pub share: String,
 }
 
 /// The name, identity and version of an object.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{
     ReplicaSet, back, judge, object,
     pass::{Pass, person},
-    prepare, valid,
+    prepare, share, valid,
 };
 use crate::{
     analysis::Verdict,
@@ -127,6 +127,9 @@ pub(super) fn weighted(pass: &mut Pass, weight: u8, deadline: Duration) -> bool 
             return false;
         }
     }
+    if pass.trial().weighted_at.is_none() && !share::arrived(pass, weight) {
+        return false;
+    }
     let trial = pass.trial();
     trial.weighted_at.get_or_insert(now);
     trial.traffic_since.get_or_insert(now);
@@ -141,9 +144,11 @@ fn shifted(pass: &mut Pass, weight: u8) {
         pass.tell(true, "RouteRestored", format!("Restore{weight}"), note);
         return;
     }
-    let now = pass.s.now;
+    let (now, before) = (pass.s.now, pass.weight().unwrap_or(0));
     let trial = pass.trial();
     (trial.stage_since, trial.shifted_at) = (None, Some(now));
+    trial.weight_before = before;
+    pass.status.observed_weight = None;
     let note = format!("the canary gets {weight} % of the traffic");
     pass.tell(false, "WeightShifted", format!("ShiftTo{weight}"), note);
 }

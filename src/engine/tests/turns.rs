@@ -205,3 +205,36 @@ fn leaving_takes_what_was_rejected_along() {
         decision.writes.iter().any(|write| matches!(write, Write::Delete { kind: Kind::ReplicaSet, .. }))
     );
 }
+
+#[test]
+fn a_steps_clock_waits_until_the_router_gives_the_canary_its_share() {
+    let mut world = World::stable();
+    world.s.router = Some(Router { source: "default".into(), share: "share(\"$canary_service\")".into() });
+    world.share = 0.0;
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(25));
+    let shifted = world.s.now;
+    world.until(|world| world.status().observed_weight == Some(0) && world.s.now >= shifted + 3.seconds());
+    assert_eq!(world.status().trial.as_ref().unwrap().weighted_at, None);
+    world.share = 0.24;
+    world.until(|world| world.status().trial.as_ref().unwrap().weighted_at.is_some());
+    assert_eq!(world.status().observed_weight, Some(24));
+    assert!(world.s.now < shifted + 9.seconds());
+}
+
+#[test]
+fn a_router_that_says_nothing_is_waited_for_ten_seconds_and_no_number_is_made_up() {
+    let mut world = World::stable();
+    world.s.router = Some(Router { source: "default".into(), share: "share".into() });
+    world.share = f64::NAN;
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(25));
+    let shifted = world.s.now;
+    world.until(|world| world.status().trial.as_ref().unwrap().weighted_at.is_some());
+    assert_eq!(world.s.now, shifted + 10.seconds());
+    assert_eq!(world.status().observed_weight, None);
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}

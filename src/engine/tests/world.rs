@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) started: i32,
     /// What Prometheus answers.
     pub(super) answer: Outcome,
+    /// What the router answers.
+    pub(super) share: f64,
     /// Whether the Deployment controller runs.
     pub(super) controller: bool,
     /// Whether admission changes the templates of `ReplicaSets`.
@@ -94,6 +96,7 @@ impl World {
             now: Timestamp::UNIX_EPOCH,
             epoch: 1,
             drain: SignedDuration::from_secs(2),
+            router: None,
             gated: true,
             namespace: "ns".into(),
             name: "web".into(),
@@ -113,6 +116,7 @@ impl World {
             weights: Vec::new(),
             started: 0,
             answer: Outcome::Value(1.0),
+            share: 0.0,
             controller: true,
             altering: false,
             version: 1,
@@ -188,7 +192,11 @@ impl World {
                 metric,
                 query,
                 at: ask.at,
-                outcome: self.answer.clone(),
+                outcome: if ask.metric.contains('/') {
+                    Outcome::Value(self.share)
+                } else {
+                    self.answer.clone()
+                },
             });
         }
         self.invariants();
