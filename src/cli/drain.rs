@@ -141,6 +141,7 @@ async fn drain(
         teller: Teller::new(for_work.clone(), &pod),
         sources: Sources::default(),
         drain: pause,
+        router: None,
         gate: Gate::default(),
         mail: Mailbox::default(),
         wakes: sender.clone(),
