@@ -13,6 +13,7 @@ mod pass;
 mod plan;
 mod prepare;
 mod promote;
+pub mod reasons;
 mod rest;
 mod settle;
 mod share;

@@ -8,7 +8,11 @@ use super::{
     tree::{limit, looks, said, times},
     view::View,
 };
-use crate::{analysis::Outcome, api::Phase};
+use crate::{
+    analysis::Outcome,
+    api::Phase,
+    engine::reasons::{self, Place},
+};
 
 /// What a person could do next: a command, and what it would do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -32,6 +36,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     let mut lines = stands(view);
     if let Some(waiting) = &view.waiting {
         lines.push(format!("It waits for {}: {}{}.", waiting.reason, waiting.message, times(waiting, now)));
+        lines.extend(reasons::means(Place::Waiting, &waiting.reason).map(str::to_owned));
         if waiting.until.is_none() && view.phase != Phase::Stable {
             lines.push("This wait has no end of its own.".to_owned());
         }
@@ -39,6 +44,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     if let Some(failure) = &view.failure {
         let at = failure.at.map(|at| format!(" at {}", clock(at, now))).unwrap_or_default();
         lines.push(format!("Traffic was taken back{at}: {}: {}.", failure.reason, failure.message));
+        lines.extend(reasons::means(Place::Failure, &failure.reason).map(str::to_owned));
         if let Some(metric) = &failure.metric {
             let value = failure.value.map(number).unwrap_or_default();
             lines.push(format!("  metric {metric}: {value}"));
@@ -59,7 +65,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
         if let Some(Outcome::Error { message, .. }) = &metric.last {
             lines.push(format!("  it says: {message}"));
         }
-        lines.push(format!("  {}; {} may fail", looks(metric), metric.may_fail));
+        lines.push(format!("  looks in this step: {}; {} may fail", looks(metric), metric.may_fail));
         lines.extend(quoted(&metric.query));
     }
     if !view.conditions.is_empty() {
