@@ -292,6 +292,9 @@ pub struct Trial {
     /// Where the handover is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
+    /// How many pods the canary's `ReplicaSet` had when it was handed over.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub handed: Option<i32>,
     /// When the stage of a way back or of a handover began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_since: Option<Timestamp>,

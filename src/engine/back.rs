@@ -59,9 +59,11 @@ fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
 }
 
 /// Clients of the Services go back to stable as well; all versions serve them where the template isn't held any more, for
-/// then the Deployment controller may take stable down at any moment. Returns whether they are so already.
+/// then the Deployment controller may take stable down at any moment, or where it has begun to. A stable that is about to
+/// grow with the Deployment carries what it carried. Returns whether they are so already.
 fn pin_home(pass: &mut Pass) -> bool {
-    let carries = |stable: &&ReplicaSet| pass.held() && stable.replicas >= pass.d.replicas;
+    let least = pass.canary().map_or(pass.d.replicas, |canary| canary.replicas.min(pass.d.replicas));
+    let carries = |stable: &&ReplicaSet| pass.held() && stable.replicas >= least;
     let stable = pass.stable().filter(carries).map(|stable| stable.hash.as_str());
     pass.pin(stable)
 }

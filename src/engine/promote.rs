@@ -136,17 +136,20 @@ fn adopt(pass: &mut Pass) {
         }
         return;
     }
+    pass.trial().handed = Some(n);
     pass.writes.push(object::adoption(pass.d, &canary.meta, &canary.hash));
 }
 
 /// The canary is the Deployment's: what its controller made of that is read from the objects alone (docs/handover.md).
 fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
     let stamped = canary.meta.annotations.contains_key(REVISION);
+    // One that was cut below what it was handed over with; one that has yet to grow with the Deployment is not.
+    let least = pass.trial().handed.unwrap_or(0).min(pass.d.replicas);
     if stamped && stable.replicas == 0 {
         pass.enter(Handover::Released);
     } else if canary.template != pass.d.template {
         adopted_as_old(pass, canary, stable);
-    } else if canary.replicas < pass.d.replicas && stable.replicas >= pass.d.replicas {
+    } else if canary.replicas < least && stable.replicas >= least {
         // The Deployment's size changed in this very moment, and its controller shrank the canary for stable's sake.
         take_home(pass, canary, stable);
     } else if !pass.lasted(

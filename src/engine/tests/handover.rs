@@ -110,3 +110,19 @@ fn an_altered_template_that_fails_comes_back_like_any_other() {
     world.until(|world| world.status().phase == Phase::RolledBack);
     assert!(world.s.deployment.as_ref().unwrap().paused);
 }
+
+#[test]
+fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutted_canary() {
+    let mut world = adopted();
+    let d = world.s.deployment.as_mut().unwrap();
+    d.replicas = 6;
+    d.meta.generation += 1;
+    world.s.replica_sets[0].replicas = 6;
+    for _ in 0..5 {
+        world.pass();
+    }
+    assert_eq!(world.weight(), 100, "the Deployment controller finishes by itself");
+    world.controller = true;
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}

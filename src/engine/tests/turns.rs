@@ -238,3 +238,16 @@ fn a_router_that_says_nothing_is_waited_for_ten_seconds_and_no_number_is_made_up
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
+
+#[test]
+fn a_deployment_that_grows_on_the_way_back_stays_pinned_to_stable() {
+    let mut world = at(50);
+    world.answer = Outcome::Value(0.1);
+    world.until(|world| world.status().phase == Phase::RollingBack);
+    // Its ReplicaSet has not grown yet.
+    world.s.deployment.as_mut().unwrap().replicas = 6;
+    let decision = decide(&world.s);
+    let unpins =
+        decision.writes.iter().any(|write| matches!(write, Write::Patch { kind: Kind::Service, .. }));
+    assert!(!unpins, "{:?}", decision.writes);
+}
