@@ -10,12 +10,13 @@ pub struct Demo {
     tag: String,
     replicas: i32,
     env: BTreeMap<String, String>,
+    linger: u8,
 }
 
 impl Demo {
     /// Four pods of `demo:TAG` behind Service `name` and, for host `NAME.NAMESPACE.example`, behind the lab's Gateway.
     pub fn new(name: &str, tag: &str) -> Self {
-        Self { name: name.to_owned(), tag: tag.to_owned(), replicas: 4, env: BTreeMap::new() }
+        Self { name: name.to_owned(), tag: tag.to_owned(), replicas: 4, env: BTreeMap::new(), linger: 0 }
     }
 
     /// Another version of it.
@@ -36,6 +37,15 @@ impl Demo {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Its pods go on for so many seconds more before they are told to end. Without it they serve for two seconds after
+    /// that, which a router may need to learn of it: a scale-down of pods that carry traffic then loses requests, with
+    /// Steelyard or without.
+    #[must_use]
+    pub fn linger(mut self, seconds: u8) -> Self {
+        self.linger = seconds;
         self
     }
 
@@ -77,9 +87,13 @@ spec:
 impl fmt::Display for Demo {
     /// The Deployment alone, as it is applied again for a new version.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, tag, replicas, env } = self;
+        let Self { name, tag, replicas, env, linger } = self;
         let env: Vec<String> =
             env.iter().map(|(name, value)| format!("{{name: {name}, value: {value:?}}}")).collect();
+        let lifecycle = match linger {
+            0 => String::new(),
+            seconds => format!("\n        lifecycle: {{preStop: {{sleep: {{seconds: {seconds}}}}}}}"),
+        };
         write!(
             f,
             r#"apiVersion: apps/v1
@@ -96,7 +110,7 @@ spec:
       - name: app
         image: "demo:{tag}"
         env: [{env}]
-        ports: [{{name: http, containerPort: 8080}}]
+        ports: [{{name: http, containerPort: 8080}}]{lifecycle}
         readinessProbe: {{httpGet: {{path: /healthz, port: http}}, periodSeconds: 1}}
 "#,
             env = env.join(", ")
@@ -118,6 +132,12 @@ mod tests {
         assert_eq!(container["image"], "demo:v2");
         assert_eq!(container["env"], serde_json::json!([{"name": "ERROR_RATE", "value": "0.5"}]));
         assert_eq!(all[0]["spec"]["replicas"], 2);
+        assert!(container["lifecycle"].is_null());
+        let lingering: serde_json::Value =
+            serde_saphyr::from_str(&Demo::new("web", "v1").linger(3).to_string()).unwrap();
+        let container = &lingering["spec"]["template"]["spec"]["containers"][0];
+        assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
+        assert_eq!(container["ports"][0]["name"], "http");
         assert_eq!(all[2]["spec"]["hostnames"][0], "web.shop.example");
     }
 }

@@ -3,6 +3,7 @@
 mod agent;
 mod canary;
 mod faults;
+mod handover;
 mod kills;
 mod metrics;
 mod people;
