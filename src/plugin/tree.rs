@@ -206,6 +206,8 @@ pub(super) fn line(view: &View) -> String {
         words.push(verdict.clone());
     }
     let why = view.waiting.as_ref().map(|waiting| format!("{}: {}", waiting.reason, waiting.message));
+    let refused = view.condition("Accepted").filter(|condition| condition.status == "False");
+    let why = refused.map(|condition| format!("{}: {}", condition.reason, condition.message)).or(why);
     words.extend(why.or_else(|| view.failure.as_ref().map(|f| format!("{}: {}", f.reason, f.message))));
     words.join("  ")
 }

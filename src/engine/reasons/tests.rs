@@ -35,9 +35,10 @@ fn sources() -> Vec<(String, String)> {
     files
 }
 
-/// The texts of a file, less comments, with `…` for what is filled in.
+/// The texts of a file, less comments and attributes, with `…` for what is filled in.
 fn literals(source: &str) -> Vec<Literal> {
-    let code: Vec<&str> = source.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    let spoken = |line: &&str| !["//", "#["].iter().any(|mark| line.trim_start().starts_with(mark));
+    let code: Vec<&str> = source.lines().filter(spoken).collect();
     let code = code.join(" ");
     let mut found = Vec::new();
     let (mut before, mut rest) = (String::new(), code.as_str());

@@ -93,6 +93,12 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Waiting,
+        "OldIntent",
+        "A retry is asked for, but a wish for the try before would end it at once, or promote it unmeasured. `kubectl steelyard retry` removes it in the same write.",
+        &["spec.abort or spec.promote still names this revision: remove it to retry"],
+    ),
+    reason(
+        Waiting,
         "Paused",
         "A person paused it: `kubectl steelyard resume`, or `abort`.",
         &[
@@ -142,6 +148,7 @@ pub(super) const ALL: &[Reason] = &[
         "The router has to take the new weight, or to let go of the old version.",
         &[
             "waiting for the route's gateway to take the new weight",
+            "waiting for the router's own count of requests to show the shift",
             "all traffic is on the canary: the router lets go of stable",
         ],
     ),

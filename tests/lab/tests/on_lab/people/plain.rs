@@ -1,6 +1,8 @@
 //! What docs/plugin.md says about kubectl alone: each of its lines, run on a real rollout.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use lab::support::{Failure, Rollout, Space};
@@ -33,6 +35,20 @@ async fn shell(space: &Space, kubeconfig: &str, lines: &str) -> Result<String, F
     if output.status.success() { Ok(text) } else { Err(format!("{}: {lines}: {error}", space.name()).into()) }
 }
 
+/// Puts the page's completion program in place and asks kubectl, as a shell's completion does, what could stand next.
+async fn completes(space: &Space, folder: &Path, kubeconfig: &str) -> Result<(), Failure> {
+    let part = PAGE.split("## Completion").nth(1).unwrap_or_default();
+    let program = part.split("```sh\n").nth(1).and_then(|text| text.split("```").next()).unwrap_or_default();
+    let path = folder.join("kubectl_complete-steelyard");
+    std::fs::write(&path, program)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    let asked =
+        format!("PATH={}:$PATH kubectl __complete steelyard explain '' 2>/dev/null", folder.display());
+    let offered = shell(space, kubeconfig, &asked).await?;
+    assert_eq!(offered, "web\n:4\n");
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_of_the_page_does_what_it_says() -> Result<(), Failure> {
     let (variables, lines) = lines();
@@ -54,6 +70,7 @@ async fn every_line_of_the_page_does_what_it_says() -> Result<(), Failure> {
         push(space, "v2").await?;
         at(space, 25).await?;
         assert!(run("get web").await?.contains("Stepping"));
+        completes(space, &folder, &kubeconfig).await?;
         assert!(run("list -A").await?.contains(space.name()));
         assert!(run("explain web").await?.contains("holding 25 % and measuring"));
         run("pause web").await?;
