@@ -86,6 +86,11 @@ pub(super) fn canary_service(s: &Snapshot, r: &Rollout, stable: &Service, name: 
 pub(super) fn pin(service: &Service, hash: Option<&str>) -> Option<Write> {
     let path = format!("/spec/selector/{}", api::HASH);
     match (service.selector.get(api::HASH).map(String::as_str), hash) {
+        // A pin that somebody else took off has left our mark behind.
+        (None, None) => {
+            let ops = unmark(&service.meta);
+            (!ops.is_empty()).then(|| unstamped(Kind::Service, &service.meta, ops))
+        }
         (now, wanted) if now == wanted => None,
         (_, Some(hash)) => {
             Some(patch(Kind::Service, &service.meta, vec![json!({"op": "add", "path": path, "value": hash})]))

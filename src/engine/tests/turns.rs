@@ -251,3 +251,12 @@ fn a_deployment_that_grows_on_the_way_back_stays_pinned_to_stable() {
         decision.writes.iter().any(|write| matches!(write, Write::Patch { kind: Kind::Service, .. }));
     assert!(!unpins, "{:?}", decision.writes);
 }
+
+#[test]
+fn a_pin_that_somebody_else_took_off_leaves_no_mark() {
+    let mut world = World::stable();
+    world.rest();
+    world.s.services[0].meta.annotations.insert(crate::api::EPOCH.into(), "1".into());
+    world.rest();
+    assert!(world.s.services[0].meta.annotations.is_empty());
+}

@@ -9,8 +9,9 @@ use std::{
 use crate::{
     errors::Error as LabError,
     machine, own,
-    paths::Layout,
+    paths::{Layout, repository},
     say, shell,
+    support::turn::{folder, rows, table},
     up::{self, Without},
 };
 
@@ -18,6 +19,13 @@ use crate::{
 const SIDE_BY_SIDE: usize = 4;
 /// Tests whose name contains this disturb the whole lab (they stop parts of it), and run after all others.
 const ALONE: &str = "alone";
+
+/// Set to anything, it keeps the table of the turns of events in [`TABLE`], from [`FROM_HERE`] on; else it is only printed.
+const WRITE: &str = "WRITE_DOCS";
+/// Where the table is kept, in this repository.
+const TABLE: &str = "docs/turns.md";
+/// Above this line a table's file is written by hand.
+const FROM_HERE: &str = "<!-- measured: what follows is written by `WRITE_DOCS=1 cargo lab test turns` -->";
 
 /// Why the tests could not be run, or didn't pass.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,14 @@ pub enum Error {
     NoMatch {
         /// What was asked for.
         filter: String,
+    },
+    /// The table of turns could not be read or written.
+    #[error("cannot read or write {}", dir.display())]
+    Rows {
+        /// Where.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
     },
     /// At least one test failed.
     #[error("failed: {}; the lab is still up (cargo lab shell), its logs are in {}", what.join(", "), logs.display())]
@@ -64,6 +80,7 @@ pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
     let (_, program) = built.into_iter().find(|(target, _)| target == "on_lab").ok_or_else(absent)?;
     up::up(layout, &Without::default())?;
 
+    forget(layout)?;
     let (together, alone) = split(&names(&program)?, filter);
     if let (Some(filter), true, true) = (filter, together.is_empty(), alone.is_empty()) {
         return Err(Error::NoMatch { filter: filter.to_owned() }.into());
@@ -83,7 +100,36 @@ pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
             failed.push(label);
         }
     }
+    turns(layout)?;
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed { what: failed, logs: layout.logs() }.into()) }
+}
+
+/// Forgets the rows of an earlier run.
+fn forget(layout: &Layout) -> Result<(), Error> {
+    let dir = folder(&layout.run());
+    match std::fs::remove_dir_all(&dir) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Rows { dir, source }),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Prints the table of the turns of events that were tried, and keeps it if [`WRITE`] says so.
+fn turns(layout: &Layout) -> Result<(), Error> {
+    let dir = folder(&layout.run());
+    let rows = rows(&dir).map_err(|source| Error::Rows { dir: dir.clone(), source })?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let table = table(&rows);
+    println!("\n{table}");
+    if std::env::var_os(WRITE).is_none() {
+        return Ok(());
+    }
+    let file = repository().join(TABLE);
+    let text = std::fs::read_to_string(&file).unwrap_or_default();
+    let before = text.split_once(FROM_HERE).map_or(text.as_str(), |(before, _)| before).trim_end();
+    std::fs::write(&file, format!("{before}\n\n{FROM_HERE}\n\n{table}"))
+        .map_err(|source| Error::Rows { dir: file, source })
 }
 
 fn passes(command: &mut Command) -> Result<bool, Error> {

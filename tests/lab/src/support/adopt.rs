@@ -11,7 +11,7 @@ use super::{Demo, Failure, HttpRoute, Rollout, Space, SupportError, routed};
 use crate::load::Plan;
 
 /// How long adopting may take.
-const LIMIT: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// What a test of a rollout follows from before the push on: the Rollout, the route and the pods.
 #[derive(Debug)]

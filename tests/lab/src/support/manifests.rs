@@ -61,17 +61,28 @@ impl Demo {
 
     /// All three objects; the `HTTPRoute` needs to know the namespace for its host name.
     pub fn manifest(&self, namespace: &str) -> String {
-        let (name, host) = (&self.name, self.host(namespace));
+        format!("{self}---\n{}---\n{}", self.manifest_of_service(), self.manifest_of_route(namespace))
+    }
+
+    /// The Service alone.
+    pub fn manifest_of_service(&self) -> String {
+        let name = &self.name;
         format!(
-            r#"{self}---
-apiVersion: v1
+            r"apiVersion: v1
 kind: Service
 metadata: {{name: {name}}}
 spec:
   selector: {{app: {name}}}
   ports: [{{name: http, port: 80, targetPort: 8080}}]
----
-apiVersion: gateway.networking.k8s.io/v1
+"
+        )
+    }
+
+    /// The `HTTPRoute` alone.
+    pub fn manifest_of_route(&self, namespace: &str) -> String {
+        let (name, host) = (&self.name, self.host(namespace));
+        format!(
+            r#"apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {{name: {name}}}
 spec:
@@ -105,7 +116,7 @@ spec:
   template:
     metadata: {{labels: {{app: {name}}}}}
     spec:
-      terminationGracePeriodSeconds: 10
+      terminationGracePeriodSeconds: 15
       containers:
       - name: app
         image: "demo:{tag}"

@@ -11,6 +11,7 @@ mod policy;
 mod space;
 mod traffic;
 mod trail;
+pub mod turn;
 mod wait;
 
 pub use adopt::Trails;

@@ -10,9 +10,10 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::Space;
+use super::{Space, SupportError};
 
 /// Time between two tries to watch.
 const RETRY: Duration = Duration::from_millis(100);
@@ -32,6 +33,7 @@ pub struct Seen<K> {
 #[derive(Debug)]
 pub struct Trail<K> {
     seen: Arc<Mutex<Vec<Seen<K>>>>,
+    news: watch::Receiver<()>,
     task: JoinHandle<()>,
 }
 
@@ -45,9 +47,10 @@ where
         let api: Api<K> = space.api();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let log = Arc::clone(&seen);
+        let (told, news) = watch::channel(());
         let task = tokio::spawn(async move {
-            let mut news = watcher(api, which).boxed();
-            while let Some(event) = news.next().await {
+            let mut events = watcher(api, which).boxed();
+            while let Some(event) = events.next().await {
                 let (object, deleted) = match event {
                     Ok(Event::Apply(object) | Event::InitApply(object)) => (object, false),
                     Ok(Event::Delete(object)) => (object, true),
@@ -58,14 +61,47 @@ where
                     }
                 };
                 lock(&log).push(Seen { at: Timestamp::now(), object, deleted });
+                told.send_replace(());
             }
         });
-        Self { seen, task }
+        Self { seen, news, task }
     }
 
     /// All states, in the order in which they came.
     pub fn all(&self) -> Vec<Seen<K>> {
         lock(&self.seen).clone()
+    }
+
+    /// What `found` finds in the earliest state since `since`, also one that has passed by now; waits for it at most
+    /// `limit`. `what` names the wait.
+    pub async fn first<T>(
+        &self,
+        since: Timestamp,
+        what: &str,
+        limit: Duration,
+        found: impl Fn(&Seen<K>) -> Option<T>,
+    ) -> Result<T, SupportError> {
+        let mut news = self.news.clone();
+        let look = async {
+            let mut read = 0;
+            loop {
+                // Copied, so that `found` may look at the trail itself.
+                let fresh = lock(&self.seen)[read..].to_vec();
+                read += fresh.len();
+                if let Some(found) = fresh.iter().filter(|seen| seen.at >= since).find_map(&found) {
+                    return found;
+                }
+                if news.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+            }
+        };
+        let seen = || lock(&self.seen).last().map_or_else(String::new, |seen| format!("{seen:?}"));
+        tokio::time::timeout(limit, look).await.map_err(|_| SupportError::Deadline {
+            what: what.to_owned(),
+            limit,
+            seen: seen(),
+        })
     }
 
     /// The last state of the object of this name, unless it is gone.

@@ -11,6 +11,7 @@ mod pods;
 mod reaction;
 mod rollout;
 mod stuck;
+mod turns;
 mod volumes;
 
 use std::time::Duration;

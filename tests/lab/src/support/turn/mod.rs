@@ -1,0 +1,187 @@
+//! Turns of events: a rollout under load, something that comes in between, and how it must end.
+
+mod at;
+mod end;
+mod history;
+mod row;
+mod world;
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+pub use at::At;
+pub use end::End;
+pub use history::{History, Way};
+pub use row::{Row, folder, rows, table};
+pub use world::{State, World};
+
+use super::{Demo, Failure, Policy, Rollout, Space, SupportError, Trails, routed};
+use crate::load::{Load, Plan, Record, Running};
+
+/// Requests per second on each of the two ways.
+const RATE: f64 = 20.0;
+/// How long pods go on serving once they are being ended, in seconds. Routers and kube-proxy are slow to learn of it on a
+/// busy machine, and what a native scaling down loses is no fault of a rollout.
+const LINGER: u8 = 4;
+/// How long a rollout may take to get somewhere, on a busy machine too.
+pub const LONG: Duration = Duration::from_mins(3);
+/// How long something may take that takes a moment.
+pub const SOON: Duration = Duration::from_mins(1);
+
+/// One case: Deployment `web` of four pods, adopted, under load on two ways.
+pub struct Turn {
+    /// The namespace.
+    pub space: Space,
+    /// What was seen since the beginning.
+    pub trails: Trails,
+    /// What the end is compared with; a case that edits routes or Services edits this too.
+    pub world: World,
+    /// The application as it was deployed.
+    pub demo: Demo,
+    case: String,
+    at: Option<At>,
+    plans: Vec<(Way, Plan)>,
+    loads: Vec<(Way, Running)>,
+    records: Vec<(Way, Record)>,
+    before: Vec<String>,
+    begun: (Timestamp, Instant),
+}
+
+impl Turn {
+    /// Deploys `demo:v1` and adopts it with a policy of two steps of two seconds, 25 % and 50 %. `case` says what is
+    /// going to happen, as a row of the table.
+    pub async fn begin(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
+        Self::with(space, case, at, &Policy::new("web").step(25, 2).step(50, 2)).await
+    }
+
+    /// The same with another policy, named `web`.
+    pub async fn with(
+        space: &Space,
+        case: &str,
+        at: impl Into<Option<At>>,
+        policy: &Policy,
+    ) -> Result<Self, Failure> {
+        space.apply(&policy.to_string()).await?;
+        let turn = Self::plain(space, case, at).await?;
+        space.adopt("web", "web").await?;
+        Ok(turn)
+    }
+
+    /// The same without adopting it.
+    pub async fn plain(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
+        let demo = Demo::new("web", "v1").linger(LINGER);
+        let (gateway, service) = space.serve("web", &demo, RATE).await?;
+        let trails = Trails::follow(space, "web");
+        let mut turn = Self {
+            space: space.clone(),
+            world: World::of(space, "web").await?,
+            before: Vec::new(),
+            case: case.to_owned(),
+            at: at.into(),
+            plans: vec![(Way::Gateway, gateway), (Way::Service, service)],
+            loads: Vec::new(),
+            records: Vec::new(),
+            begun: (Timestamp::now(), Instant::now()),
+            demo,
+            trails,
+        };
+        let pods = ListParams::default().labels("app=web");
+        turn.before = space.api::<Pod>().list(&pods).await?.iter().map(ResourceExt::name_any).collect();
+        turn.load();
+        Ok(turn)
+    }
+
+    /// Starts the load, again if it was stopped.
+    pub fn load(&mut self) {
+        self.loads = self.plans.iter().map(|(way, plan)| (*way, Load::start(plan.clone()))).collect();
+    }
+
+    /// Stops the load; what it saw so far counts.
+    pub async fn unload(&mut self) {
+        for (way, running) in std::mem::take(&mut self.loads) {
+            self.records.push((way, running.stop().await));
+        }
+    }
+
+    /// Waits until the application answers on both ways.
+    pub async fn routed(&self) -> Result<(), Failure> {
+        for (_, plan) in &self.plans {
+            routed(plan, SOON).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes another image tag into the Deployment's template, by a JSON patch.
+    pub async fn push(&self, tag: &str) -> Result<(), Failure> {
+        self.patch_template(&json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image",
+            "value": format!("demo:{tag}")}]))
+            .await
+    }
+
+    /// Patches the Deployment by a JSON patch.
+    pub async fn patch_template(&self, ops: &Value) -> Result<(), Failure> {
+        let patch: json_patch::Patch = serde_json::from_value(ops.clone())?;
+        let api = self.space.api::<Deployment>();
+        api.patch("web", &PatchParams::default(), &Patch::<()>::Json(patch)).await?;
+        Ok(())
+    }
+
+    /// Sets the Deployment's replicas, as `kubectl scale` and an autoscaler do.
+    pub async fn scale(&self, replicas: i32) -> Result<(), Failure> {
+        let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+        self.space.api::<Deployment>().patch_scale("web", &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Waits for the first state of the Rollout since `since` of which `found` is true, also if it has passed by now.
+    pub async fn first(
+        &self,
+        since: Timestamp,
+        what: &str,
+        found: impl Fn(&Rollout) -> bool,
+    ) -> Result<Rollout, SupportError> {
+        let rollout = &self.trails.rollout;
+        rollout
+            .first(since, what, LONG, |seen| {
+                (!seen.deleted && found(&seen.object)).then(|| seen.object.clone())
+            })
+            .await
+    }
+
+    /// Pushes `demo:v2` and waits until its rollout is at this moment.
+    pub async fn bring(&self, at: At) -> Result<Rollout, Failure> {
+        self.bring_tag("v2", at).await
+    }
+
+    /// Pushes `demo:TAG` and waits until its rollout is at this moment.
+    pub async fn bring_tag(&self, tag: &str, at: At) -> Result<Rollout, Failure> {
+        let since = Timestamp::now();
+        self.push(tag).await?;
+        self.reach(since, tag, at).await
+    }
+
+    /// Waits until the rollout of `tag`, pushed since `since`, is at this moment; one that is on its way back is
+    /// aborted at the first step.
+    pub async fn reach(&self, since: Timestamp, tag: &str, at: At) -> Result<Rollout, Failure> {
+        let of = |rollout: &Rollout| rollout.text("/canary/tag") == tag;
+        if matches!(at, At::RollingBack | At::RolledBack) {
+            let what = format!("{tag} {}", At::FirstStep);
+            let rollout = self.first(since, &what, |r| of(r) && At::FirstStep.is(r)).await?;
+            self.abort(rollout.text("/canary/revision")).await?;
+        }
+        Ok(self.first(since, &format!("{tag} {at}"), |rollout| of(rollout) && at.is(rollout)).await?)
+    }
+
+    /// Aborts a revision, as a person does.
+    pub async fn abort(&self, revision: &str) -> Result<(), Failure> {
+        let patch = Patch::Merge(json!({"spec": {"abort": {"revision": revision}}}));
+        self.space.api::<Rollout>().patch("web", &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+}

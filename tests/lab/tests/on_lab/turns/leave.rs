@@ -1,0 +1,205 @@
+//! Leaving: the annotation, the Rollout, the policy, the Deployment, the namespace.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use lab::support::turn::{At, End, LONG, State, Turn};
+use lab::support::{Failure, Policy, Space};
+use serde_json::json;
+
+/// Takes the annotation off, in a write of its own.
+async fn leave(turn: &Turn) -> Result<(), Failure> {
+    let off = json!({"metadata": {"annotations": {"steelyard.io/policy": null}}});
+    turn.space.api::<Deployment>().patch("web", &PatchParams::default(), &Patch::Merge(off)).await?;
+    Ok(())
+}
+
+mod the_annotation_is_removed {
+    use super::*;
+
+    async fn run(at: At) -> Result<(), Failure> {
+        Space::run("leave", async |space| {
+            let turn = Turn::begin(space, "the annotation removed", at).await?;
+            turn.bring(at).await?;
+            let since = Timestamp::now();
+            leave(&turn).await?;
+            let end = if at.handed_over() {
+                End::left("v2", State::Free).started("v2", 4..=4)
+            } else {
+                End::left("v1", State::Paused).started("v2", 0..=4)
+            };
+            turn.ends(end.since(since)).await
+        })
+        .await
+    }
+
+    // During the adoption it is a race of milliseconds whether there is still a way back.
+    crate::turns::at_each_moment!(run;
+        while_preparing: Preparing,
+        before_the_first_pod_is_ready: Starting,
+        at_the_first_step: FirstStep,
+        at_the_last_step: LastStep,
+        while_the_canary_fills: Filling,
+        once_services_are_widened: Widened,
+        once_services_are_narrowed: Narrowed,
+        once_the_deployment_is_let_go: Released,
+        while_the_canary_service_drains: Draining,
+        while_rolling_back: RollingBack,
+        once_rolled_back: RolledBack,
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_annotation_removed_at_rest_leaves_a_plain_deployment() -> Result<(), Failure> {
+    Space::run("leave-idle", async |space| {
+        let turn = Turn::begin(space, "the annotation removed at rest", None).await?;
+        let since = Timestamp::now();
+        leave(&turn).await?;
+        turn.ends(End::left("v1", State::Free).since(since)).await
+    })
+    .await
+}
+
+mod the_rollout_is_deleted {
+    use super::*;
+
+    async fn run(cascade: &str) -> Result<(), Failure> {
+        Space::run("rollout-deleted", async |space| {
+            let case = format!("the Rollout deleted, cascade {cascade}");
+            let turn = Turn::begin(space, &case, At::LastStep).await?;
+            turn.bring(At::LastStep).await?;
+            let since = Timestamp::now();
+            let how = format!("--cascade={cascade}");
+            space.kubectl(&["delete", "rollout", "web", &how, "--wait=true", "--timeout=60s"]).await?;
+            // The annotation stands, so a new Rollout takes the held template through all steps from the first.
+            let end = End::complete("v2").since(since).started("v2", 4..=6);
+            turn.ends(end).await
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn in_the_background() -> Result<(), Failure> {
+        run("background").await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn in_the_foreground() -> Result<(), Failure> {
+        run("foreground").await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn leaving_orphans() -> Result<(), Failure> {
+        run("orphan").await
+    }
+}
+
+mod the_policy {
+    use super::*;
+
+    async fn run(case: &str, change: impl AsyncFnOnce(&Turn) -> Result<(), Failure>) -> Result<(), Failure> {
+        Space::run("policy", async |space| {
+            let turn = Turn::begin(space, case, At::FirstStep).await?;
+            turn.bring(At::FirstStep).await?;
+            change(&turn).await?;
+            let weights = |turn: &Turn| -> Vec<u64> {
+                turn.trails.weights().into_iter().map(|(_, weight)| weight).collect()
+            };
+            turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
+            assert_eq!(weights(&turn), [0, 25, 50, 100, 0], "the rollout keeps the policy it began with");
+            turn.ends(End::complete("v2").started("v2", 4..=4)).await
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn edited_in_flight_changes_the_next_rollout() -> Result<(), Failure> {
+        run("the policy edited", async |turn| {
+            Ok(turn.space.apply(&Policy::new("web").step(10, 60).step(90, 60).to_string()).await?)
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn deleted_in_flight_lets_the_rollout_end() -> Result<(), Failure> {
+        run("the policy deleted", async |turn| {
+            turn.space.kubectl(&["delete", "rolloutpolicy", "web"]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn made_invalid_in_flight_lets_the_rollout_end() -> Result<(), Failure> {
+        run("the policy made invalid", async |turn| {
+            // Only the controller can tell that this query doesn't know one version from the other.
+            let invalid = r#"[{"op": "add", "path": "/spec/analysis", "value": {"metrics": [
+                {"name": "blind", "query": "up", "min": 1}]}}]"#;
+            turn.space.kubectl(&["patch", "rolloutpolicy", "web", "--type=json", "-p", invalid]).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn that_is_invalid_holds_a_push_until_it_is_mended() -> Result<(), Failure> {
+        Space::run("bad-policy", async |space| {
+            let turn = Turn::begin(space, "a push under an invalid policy", None).await?;
+            let invalid = r#"[{"op": "add", "path": "/spec/analysis", "value": {"metrics": [
+                {"name": "blind", "query": "up", "min": 1}]}}]"#;
+            space.kubectl(&["patch", "rolloutpolicy", "web", "--type=json", "-p", invalid]).await?;
+            let since = Timestamp::now();
+            turn.push("v2").await?;
+            turn.first(since, "the wait named", |r| r.text("/waiting/reason") == "NotAccepted").await?;
+            space
+                .kubectl(&[
+                    "patch",
+                    "rolloutpolicy",
+                    "web",
+                    "--type=json",
+                    "-p",
+                    r#"[{"op": "remove", "path": "/spec/analysis"}]"#,
+                ])
+                .await?;
+            turn.ends(End::complete("v2").since(since).started("v2", 4..=4)).await
+        })
+        .await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deployment_deleted_in_flight_and_made_again_is_adopted_anew() -> Result<(), Failure> {
+    Space::run("again", async |space| {
+        let mut turn = Turn::begin(space, "the Deployment deleted and made again", At::LastStep).await?;
+        turn.bring(At::LastStep).await?;
+        turn.unload().await;
+        let since = Timestamp::now();
+        space.kubectl(&["delete", "deployment", "web", "--wait=true", "--timeout=60s"]).await?;
+        space.apply(&turn.demo.to_string()).await?;
+        space.adopt("web", "web").await?;
+        turn.routed().await?;
+        turn.load();
+        let end = End::complete("v1").since(since).started("v1", 4..=4).started("v2", 2..=2);
+        turn.ends(end).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_deleted_in_flight_goes_away() -> Result<(), Failure> {
+    Space::run("no-space", async |space| {
+        let turn = Turn::begin(space, "the namespace deleted", At::LastStep).await?;
+        turn.bring(At::LastStep).await?;
+        let api = Api::<Namespace>::all(space.client());
+        api.delete(space.name(), &DeleteParams::background()).await?;
+        let gone = kube::runtime::conditions::is_deleted;
+        let uid = api.get(space.name()).await?.metadata.uid.unwrap_or_default();
+        let wait = kube::runtime::wait::await_condition(api, space.name(), gone(&uid));
+        let waited = tokio::time::timeout(LONG, wait).await;
+        assert!(waited.is_ok(), "the namespace is still there");
+        turn.gone().await
+    })
+    .await
+}

@@ -1,0 +1,43 @@
+//! Turns of events: somebody or something comes in between a rollout, at every moment of it, under load.
+
+mod leave;
+mod people;
+mod pods;
+mod pushes;
+mod routes;
+mod scale;
+mod several;
+
+/// A test for each moment, named after it; `$run` is what happens.
+macro_rules! at_each_moment {
+    ($run:path; $($name:ident: $at:ident),+ $(,)?) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() -> Result<(), lab::support::Failure> {
+                $run(lab::support::turn::At::$at).await
+            }
+        )+
+    };
+}
+use at_each_moment;
+
+/// A test for each moment of a rollout.
+macro_rules! at_every_moment {
+    ($run:path) => {
+        crate::turns::at_each_moment!($run;
+            while_preparing: Preparing,
+            before_the_first_pod_is_ready: Starting,
+            at_the_first_step: FirstStep,
+            at_the_last_step: LastStep,
+            while_the_canary_fills: Filling,
+            once_services_are_widened: Widened,
+            once_services_are_narrowed: Narrowed,
+            during_the_adoption: Adopted,
+            once_the_deployment_is_let_go: Released,
+            while_the_canary_service_drains: Draining,
+            while_rolling_back: RollingBack,
+            once_rolled_back: RolledBack,
+        );
+    };
+}
+use at_every_moment;

@@ -1,0 +1,157 @@
+//! Routes and Services edited, emptied, deleted by somebody else.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Service;
+use lab::support::turn::{At, End, SOON, Turn, Way};
+use lab::support::{Failure, HttpRoute, Space};
+
+/// How long a weight that somebody else wrote may stand.
+const REVERTED: Duration = Duration::from_secs(10);
+
+async fn patch_route(space: &Space, ops: &str) -> Result<(), Failure> {
+    space.kubectl(&["patch", "httproute", "web", "--type=json", "-p", ops]).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn weights_edited_by_hand_in_flight_are_put_back() -> Result<(), Failure> {
+    Space::run("hand-edit", async |space| {
+        let turn = Turn::begin(space, "the route's weights edited by hand", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        let edited = Timestamp::now();
+        patch_route(
+            space,
+            r#"[{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 0},
+            {"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 100}]"#,
+        )
+        .await?;
+        space.weight("web", 25, REVERTED).await?;
+        let weights: Vec<u64> =
+            turn.trails.weights().into_iter().filter(|(at, _)| *at > edited).map(|(_, w)| w).collect();
+        assert!(weights.starts_with(&[100, 25]), "{weights:?}");
+        turn.ends(End::complete("v2").started("v2", 4..=4)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_the_route_in_flight_outlives_the_rollout() -> Result<(), Failure> {
+    Space::run("own-edit", async |space| {
+        let mut turn = Turn::begin(space, "another part of the route edited", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        let host = "also.example";
+        patch_route(space, &format!(r#"[{{"op": "add", "path": "/spec/hostnames/-", "value": "{host}"}}]"#))
+            .await?;
+        let route = turn.world.routes.get_mut("web").expect("the route");
+        route["hostnames"].as_array_mut().expect("host names").push(host.into());
+        turn.ends(End::complete("v2").started("v2", 4..=4)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_edited_at_rest_is_given_back_as_it_was_then() -> Result<(), Failure> {
+    Space::run("idle-edit", async |space| {
+        let mut turn = Turn::begin(space, "the route edited at rest", None).await?;
+        let weight = r#"[{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 7}]"#;
+        patch_route(space, weight).await?;
+        turn.world.routes.get_mut("web").expect("the route")["rules"][0]["backendRefs"][0]["weight"] =
+            7.into();
+        turn.push("v2").await?;
+        turn.ends(End::complete("v2").started("v2", 4..=4)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rule_removed_in_flight_is_waited_for() -> Result<(), Failure> {
+    Space::run("no-rule", async |space| {
+        let turn = Turn::begin(space, "the route's rule removed and put back", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        let rules = turn.world.routes["web"]["rules"].clone();
+        let since = Timestamp::now();
+        patch_route(space, r#"[{"op": "replace", "path": "/spec/rules", "value": [
+            {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
+             "filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302, "hostname": "away.example"}}]}]}]"#)
+            .await?;
+        turn.first(since, "the wait named", |r| r.text("/waiting/reason").starts_with("Route")).await?;
+        patch_route(space, &format!(r#"[{{"op": "replace", "path": "/spec/rules", "value": {rules}}}]"#)).await?;
+        turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_deleted_in_flight_is_waited_for_and_never_made() -> Result<(), Failure> {
+    Space::run("no-route", async |space| {
+        let turn = Turn::begin(space, "the route deleted and put back", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        let since = Timestamp::now();
+        space.kubectl(&["delete", "httproute", "web"]).await?;
+        turn.first(since, "the wait named", |r| r.text("/waiting/reason").starts_with("Route")).await?;
+        assert!(space.api::<HttpRoute>().get_opt("web").await?.is_none(), "nobody made it anew");
+        space.apply(&turn.demo.manifest_of_route(space.name())).await?;
+        turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_route_deleted_in_flight_does_not_bar_the_way_back() -> Result<(), Failure> {
+    Space::run("no-way", async |space| {
+        let mut turn =
+            Turn::begin(space, "the route deleted, then stable pushed again", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        space.kubectl(&["delete", "httproute", "web"]).await?;
+        let since = Timestamp::now();
+        turn.push("v1").await?;
+        turn.first(since, "v1 Complete", |rollout| rollout.complete("v1")).await?;
+        turn.unload().await;
+        space.apply(&turn.demo.manifest_of_route(space.name())).await?;
+        turn.routed().await?;
+        turn.load();
+        turn.ends(End::complete("v1").since(since).started("v2", 1..=2).may_fail(Way::Gateway)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pin_taken_off_in_flight_is_put_back() -> Result<(), Failure> {
+    Space::run("unpinned", async |space| {
+        let turn =
+            Turn::begin(space, "the Service's selector written without the pin", At::FirstStep).await?;
+        turn.bring(At::FirstStep).await?;
+        let off = r#"[{"op": "replace", "path": "/spec/selector", "value": {"app": "web"}}]"#;
+        space.kubectl(&["patch", "service", "web", "--type=json", "-p", off]).await?;
+        let pinned = |service: &Service| {
+            service.spec.as_ref()?.selector.as_ref()?.get("pod-template-hash").map(|_| ())
+        };
+        space.until("web", "the Service pinned again", SOON, pinned).await?;
+        turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
+    })
+    .await
+}
+
+mod the_canary_service_is_deleted {
+    use super::*;
+
+    async fn run(at: At) -> Result<(), Failure> {
+        Space::run("no-canary-svc", async |space| {
+            let turn = Turn::begin(space, "the canary Service deleted", at).await?;
+            turn.bring(at).await?;
+            space.kubectl(&["delete", "service", "web-canary", "--wait=false"]).await?;
+            // What the router sends to a Service that is gone is lost until its weight is 0.
+            turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
+        })
+        .await
+    }
+
+    crate::turns::at_each_moment!(run;
+        before_the_first_pod_is_ready: Starting,
+        at_the_first_step: FirstStep,
+        at_the_last_step: LastStep,
+        while_the_canary_service_drains: Draining,
+    );
+}

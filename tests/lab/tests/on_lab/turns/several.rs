@@ -1,0 +1,107 @@
+//! More than one: a tool that applies everything again and again, two versions at a push, two Deployments.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lab::support::turn::{At, End, SOON, Turn, Way};
+use lab::support::{Demo, Failure, Policy, Rollout, Space};
+
+/// The pace of a deployment tool that is in a hurry.
+const AGAIN: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_applies_deployment_and_service_every_two_seconds_is_no_hindrance() -> Result<(), Failure>
+{
+    Space::run("gitops", async |space| {
+        let turn = Turn::begin(space, "everything but the route applied every 2 s", None).await?;
+        let pushed = turn.demo.clone().tag("v2");
+        let policy = Policy::new("web").step(25, 2).step(50, 2).to_string();
+        let all = format!("{policy}---\n{pushed}---\n{}", pushed.manifest_of_service());
+        let again = apply_again(space, all);
+        turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
+        again.abort();
+        // A selector is applied as a whole: each time the pin is off until Steelyard hears of it.
+        turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tool_that_fights_for_the_route_s_weights_is_told_and_the_rollout_ends_with_the_fight()
+-> Result<(), Failure> {
+    Space::run("fight", async |space| {
+        let turn = Turn::begin(space, "everything applied every 2 s, the route too", None).await?;
+        let pushed = turn.demo.clone().tag("v2");
+        let again = apply_again(space, pushed.manifest(space.name()));
+        turn.first(Timestamp::MIN, "v2 Promoting", |rollout| rollout.phase() == "Promoting").await?;
+        again.abort();
+        let told =
+            space.kubectl(&["get", "events", "--field-selector=reason=RouteRestored", "-o=name"]).await?;
+        assert!(told.lines().count() > 0, "an Event tells of the fight");
+        turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
+    })
+    .await
+}
+
+/// Applies a manifest at once and then every two seconds, until it is aborted.
+fn apply_again(space: &Space, manifest: String) -> tokio::task::JoinHandle<()> {
+    let space = space.clone();
+    tokio::spawn(async move {
+        let mut tick = tokio::time::interval(AGAIN);
+        loop {
+            tick.tick().await;
+            if let Err(error) = space.apply(&manifest).await {
+                lab::support::tell(format_args!("applying again: {error}"));
+            }
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_in_the_middle_of_a_native_rollout_lets_that_end_first() -> Result<(), Failure> {
+    Space::run("two-active", async |space| {
+        let turn = Turn::plain(space, "two active ReplicaSets at a push", None).await?;
+        space.apply(&Policy::new("web").step(25, 2).step(50, 2).to_string()).await?;
+        // Each of v2's pods takes three seconds to become ready: time to step in.
+        space.apply(&turn.demo.clone().tag("v2").env("START_DELAY", "3s").to_string()).await?;
+        let both = |pods: &std::collections::BTreeMap<String, k8s_openapi::api::core::v1::Pod>| {
+            let v2 = pods.values().any(|pod| {
+                let spec = pod.spec.as_ref();
+                spec.is_some_and(|spec| spec.containers[0].image.as_deref() == Some("demo:v2"))
+            });
+            v2.then_some(())
+        };
+        let which = kube::runtime::watcher::Config::default().labels("app=web");
+        space.until_all(which, "pods of two versions", SOON, both).await?;
+        space.kubectl(&["annotate", "deployment", "web", "steelyard.io/policy=web"]).await?;
+        let since = Timestamp::now();
+        space.apply(&turn.demo.clone().tag("v3").to_string()).await?;
+        turn.first(since, "v3's first step, from v2", |rollout| {
+            At::FirstStep.is(rollout)
+                && rollout.text("/canary/tag") == "v3"
+                && rollout.text("/stable/tag") == "v2"
+        })
+        .await?;
+        let end = End::complete("v3").since(since).started("v2", 4..=4).started("v3", 4..=4);
+        // Of the native part only v3's absence is told.
+        turn.ends(end.unchecked(Way::Gateway).unchecked(Way::Service)).await
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_deployments_of_a_namespace_roll_out_at_once() -> Result<(), Failure> {
+    Space::run("two-at-once", async |space| {
+        let turn = Turn::begin(space, "two Deployments at once", None).await?;
+        let shop = Demo::new("shop", "v1").replicas(2);
+        space.apply(&shop.manifest(space.name())).await?;
+        space.rolled_out("shop", SOON).await?;
+        space.adopt("shop", "web").await?;
+        turn.push("v2").await?;
+        space.kubectl(&["set", "image", "deployment/shop", "app=demo:v5"]).await?;
+        let done = |rollout: &Rollout| rollout.complete("v5").then_some(());
+        space.until("shop", "shop v5 Complete", lab::support::turn::LONG, done).await?;
+        turn.ends(End::complete("v2").started("v2", 4..=4)).await
+    })
+    .await
+}
