@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many tests run on the lab at once. Each has a Kubernetes namespace of its own.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 6;
 /// Tests whose name contains this disturb the whole lab (they stop parts of it), and run after all others.
 const ALONE: &str = "alone";
 

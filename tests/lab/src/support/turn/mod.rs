@@ -54,10 +54,13 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Deploys `demo:v1` and adopts it with a policy of two steps of two seconds, 25 % and 50 %. `case` says what is
-    /// going to happen, as a row of the table.
+    /// Deploys `demo:v1` and adopts it with a policy of one step of two seconds, 25 %; of a second one, 50 %, if `at` is
+    /// the last of two. `case` says what is going to happen, as a row of the table.
     pub async fn begin(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
-        Self::with(space, case, at, &Policy::new("web").step(25, 2).step(50, 2)).await
+        let at = at.into();
+        let one = Policy::new("web").step(25, 2);
+        let policy = if at == Some(At::LastStep) { one.step(50, 2) } else { one };
+        Self::with(space, case, at, &policy).await
     }
 
     /// The same with another policy, named `web`.

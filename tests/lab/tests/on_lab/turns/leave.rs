@@ -101,7 +101,8 @@ mod the_policy {
 
     async fn run(case: &str, change: impl AsyncFnOnce(&Turn) -> Result<(), Failure>) -> Result<(), Failure> {
         Space::run("policy", async |space| {
-            let turn = Turn::begin(space, case, At::FirstStep).await?;
+            let steps = Policy::new("web").step(25, 2).step(50, 2);
+            let turn = Turn::with(space, case, At::FirstStep, &steps).await?;
             turn.bring(At::FirstStep).await?;
             change(&turn).await?;
             let weights = |turn: &Turn| -> Vec<u64> {

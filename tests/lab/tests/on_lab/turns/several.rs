@@ -15,7 +15,7 @@ async fn a_tool_that_applies_deployment_and_service_every_two_seconds_is_no_hind
     Space::run("gitops", async |space| {
         let turn = Turn::begin(space, "everything but the route applied every 2 s", None).await?;
         let pushed = turn.demo.clone().tag("v2");
-        let policy = Policy::new("web").step(25, 2).step(50, 2).to_string();
+        let policy = Policy::new("web").step(25, 2).to_string();
         let all = format!("{policy}---\n{pushed}---\n{}", pushed.manifest_of_service());
         let again = apply_again(space, all);
         turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
@@ -61,7 +61,7 @@ fn apply_again(space: &Space, manifest: String) -> tokio::task::JoinHandle<()> {
 async fn a_push_in_the_middle_of_a_native_rollout_lets_that_end_first() -> Result<(), Failure> {
     Space::run("two-active", async |space| {
         let turn = Turn::plain(space, "two active ReplicaSets at a push", None).await?;
-        space.apply(&Policy::new("web").step(25, 2).step(50, 2).to_string()).await?;
+        space.apply(&Policy::new("web").step(25, 2).to_string()).await?;
         // Each of v2's pods takes three seconds to become ready: time to step in.
         space.apply(&turn.demo.clone().tag("v2").env("START_DELAY", "3s").to_string()).await?;
         let both = |pods: &std::collections::BTreeMap<String, k8s_openapi::api::core::v1::Pod>| {
