@@ -13,7 +13,7 @@ use lab::support::{Demo, Failure, Policy, Rollout, Space, SupportError};
 use tokio::process::Command;
 
 /// How long a step of a test may take on a busy machine.
-const LIMIT: Duration = Duration::from_mins(1);
+const LIMIT: Duration = Duration::from_mins(2);
 /// A hold, in seconds, that no test sees the end of.
 const LONG: u8 = 200;
 

@@ -18,7 +18,7 @@ spec:
   deadline: 2m
   analysis:
     settle: 1s
-    interval: 500ms
+    interval: 1s
     metrics:
     - {name: silent, query: 'sum(no_such_series{namespace="$namespace",pod=~"$canary_pods"})', min: 0.99}
 "#;

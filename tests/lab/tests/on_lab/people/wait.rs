@@ -10,7 +10,7 @@ async fn wait_ends_with_the_end_of_the_push_before_it() -> Result<(), Failure> {
         adopted(space, &policy(&[(50, 1)])).await?;
         plugin(space, &["wait", "web"]).await?.good()?;
         push(space, "v2").await?;
-        let ran = plugin(space, &["wait", "web", "--timeout", "55s"]).await?;
+        let ran = plugin(space, &["wait", "web", "--timeout", "110s"]).await?;
         assert_eq!(ran.code, Some(0), "{ran:?}");
         assert!(ran.out.contains("v2 serves"), "{ran:?}");
         assert!(ran.err.contains("50 %"), "it says what it waits for: {ran:?}");
