@@ -4,6 +4,7 @@ mod agent;
 mod canary;
 mod faults;
 mod handover;
+mod input;
 mod kills;
 mod metrics;
 mod people;

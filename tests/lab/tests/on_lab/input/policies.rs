@@ -1,0 +1,180 @@
+//! Policies: those that the API server refuses, those that the controller refuses, and those of the repository.
+
+use jiff::Timestamp;
+use lab::load::{Load, Running};
+use lab::support::{Failure, Rollout, Space, SupportError, Trails, tell};
+use tokio::process::Command;
+
+use super::{POLICY, annotate, answered, documents, goes_out, push_in_vain, refused, repository, served};
+use crate::SOON;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_api_server_refuses_each_bad_policy_in_the_rule_s_words() -> Result<(), Failure> {
+    Space::run("refused-policies", async |space| {
+        let file = repository("tests/policies/refused.yaml");
+        let text = std::fs::read_to_string(&file)?;
+        let expected: Vec<(String, String)> = documents(&text)?
+            .into_iter()
+            .map(|policy| {
+                let word = |pointer: &str| {
+                    policy.pointer(pointer).and_then(|w| w.as_str()).unwrap_or_default().to_owned()
+                };
+                (word("/metadata/name"), word("/metadata/annotations/expected"))
+            })
+            .collect();
+        let cluster = std::env::temp_dir().join(format!("{}.yaml", space.name()));
+        std::fs::write(&cluster, text.replace("kind: RolloutPolicy", "kind: ClusterRolloutPolicy"))?;
+        for file in [file, cluster.clone()] {
+            let file = file.display().to_string();
+            let said = match space.kubectl(&["create", "--dry-run=server", "-f", &file]).await {
+                Err(SupportError::Command { output, .. }) => output,
+                other => return Err(format!("not refused: {other:?}").into()),
+            };
+            let lines: Vec<&str> =
+                said.lines().filter(|line| line.starts_with("Error from server")).collect();
+            assert_eq!(lines.len(), expected.len(), "{said}");
+            for (line, (name, words)) in lines.iter().zip(&expected) {
+                assert!(line.contains(words), "{name}: {words:?} / {line}");
+            }
+        }
+        std::fs::remove_file(cluster)?;
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn policies_that_can_not_be_run_are_refused_one_after_the_other_until_one_can() -> Result<(), Failure> {
+    Space::run("bad-policies", async |space| {
+        let loads: Vec<Running> = served(space).await?.into_iter().map(Load::start).collect();
+        let trails = Trails::follow(space, "web");
+        annotate(space, "web", "web").await?;
+        let words = ["policy web", "no RolloutPolicy of this name", "create it", "steelyard.io/policy"];
+        refused(space, "web", "PolicyNotFound", &words).await?;
+        push_in_vain(space, &trails).await?;
+        let steps = "{canary: {steps: [{weight: 5, hold: 1s}, {weight: 50, hold: 1s}]}}";
+        let policy = |strategy: &str, metric: &str| {
+            format!(
+                "apiVersion: steelyard.io/v1alpha1\nkind: RolloutPolicy\nmetadata: {{name: web}}\nspec:\n  strategy: {strategy}\n  traffic: {{gatewayAPI: {{}}}}\n  analysis: {{metrics: [{metric}]}}\n"
+            )
+        };
+        let metric = |query: &str| format!("{{name: a, min: 1, query: {query:?}}}");
+        let wrong: [(String, &str, &[&str]); 7] = [
+            (
+                policy("{blueGreen: {preview: {replicas: 100%}}}", ""),
+                "NotYetSupported",
+                &["spec.strategy.blueGreen", "leave it out"],
+            ),
+            (
+                policy("{canary: {steps: [{weight: 5}, {mirror: 20}, {gate: {person: {message: look}}}]}}", ""),
+                "NotYetSupported",
+                &["spec.strategy.canary.steps[1].mirror", "spec.strategy.canary.steps[2].gate"],
+            ),
+            (
+                policy(steps, &metric("up{pod=~\"$canary_pod\"}")),
+                "PolicyInvalid",
+                &["spec.analysis.metrics[0].query", "unknown variable canary_pod", "$canary_pods"],
+            ),
+            (
+                policy(steps, &metric("sum(up{pod=~\"$canary_pods\"}")),
+                "PolicyInvalid",
+                &["spec.analysis.metrics[0].query", "not a valid query"],
+            ),
+            (
+                policy(steps, &metric("sum(up)")),
+                "PolicyInvalid",
+                &["spec.analysis.metrics[0].query", "can't tell the versions apart", "scope: deployment"],
+            ),
+            (
+                policy(steps, &metric("up{pod=~\"$canary_pods\"}[5m]")),
+                "PolicyInvalid",
+                &["spec.analysis.metrics[0].query", "not a scalar or an instant vector"],
+            ),
+            (
+                policy(steps, "{name: a, preset: traefik/success-rate, min: 1, noData: fail, timeout: 3s}"),
+                "NotYetSupported",
+                &["metrics[0].preset", "metrics[0].noData", "metrics[0].timeout"],
+            ),
+        ];
+        for (text, reason, words) in wrong {
+            // As `steelyard policy check` says it beforehand.
+            let (code, said) = check(&text).await?;
+            assert_eq!(code, Some(1), "{said}");
+            assert!(words.iter().all(|word| said.contains(word)), "{said} / {words:?}");
+            space.apply(&text).await?;
+            refused(space, "web", reason, words).await?;
+        }
+        assert_eq!(trails.pods("demo:v2"), Vec::<String>::new(), "nothing started meanwhile");
+        let cured = Timestamp::now();
+        space.apply(POLICY).await?;
+        goes_out(space, cured).await?;
+        answered(loads).await;
+        Ok(())
+    })
+    .await
+}
+
+/// `steelyard policy check` of a text: its exit code, and what it printed.
+async fn check(text: &str) -> Result<(Option<i32>, String), Failure> {
+    let file = std::env::temp_dir().join(format!("policy-{:x}.yaml", Timestamp::now().as_nanosecond()));
+    std::fs::write(&file, text)?;
+    let output = Command::new("steelyard").args(["policy", "check"]).arg(&file).output().await?;
+    std::fs::remove_file(file)?;
+    Ok((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_policy_of_the_repository_is_taken_and_its_queries_are_answered() -> Result<(), Failure> {
+    Space::run("own-policies", async |space| {
+        let loads: Vec<Running> = served(space).await?.into_iter().map(Load::start).collect();
+        let folder = repository("policies").display().to_string();
+        let mut files: Vec<_> = std::fs::read_dir(&folder)?.collect::<Result<Vec<_>, _>>()?;
+        files.sort_by_key(std::fs::DirEntry::path);
+        assert!(files.len() >= 6, "{files:?}");
+        for file in files {
+            let path = file.path().display().to_string();
+            let text = std::fs::read_to_string(&path)?;
+            let policy = documents(&text)?.remove(0);
+            let (kind, name) = (
+                policy["kind"].as_str().unwrap_or_default(),
+                policy["metadata"]["name"].as_str().unwrap_or_default(),
+            );
+            let named =
+                if kind == "ClusterRolloutPolicy" { format!("cluster/{name}") } else { name.to_owned() };
+            annotate(space, "web", &named).await?;
+            refused(space, "web", "PolicyNotFound", &[&format!("policy {named}:")]).await?;
+            space.kubectl(&["apply", "-f", &path]).await?;
+            let accepted = space
+                .until("web", &format!("{named} accepted"), SOON, |rollout: &Rollout| {
+                    rollout.holds("Accepted").then_some(())
+                })
+                .await;
+            if kind == "ClusterRolloutPolicy" {
+                space.kubectl(&["delete", "-f", &path]).await?;
+            }
+            accepted?;
+        }
+        let prometheus = std::env::var("LAB_PROMETHEUS")?;
+        let args = [
+            "policy",
+            "check",
+            &folder,
+            "--prometheus",
+            &prometheus,
+            "--deployment",
+            "web",
+            "-n",
+            space.name(),
+        ];
+        let output = Command::new("steelyard").args(args).output().await?;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        tell(&said);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        // Load runs for long enough for the shortest window.
+        assert!(said.contains("quick-canary: success-rate: 1: pass"), "{said}");
+        assert!(!said.contains('$'), "queries as they were sent: {said}");
+        answered(loads).await;
+        Ok(())
+    })
+    .await
+}
