@@ -7,6 +7,7 @@ pub mod gate;
 pub mod lease;
 pub mod mailbox;
 pub mod observe;
+pub mod pace;
 pub mod pass;
 pub mod queue;
 pub mod raw;

@@ -66,6 +66,8 @@ pub enum Manner {
 pub struct Rest {
     /// Whether the rollout is in flight.
     pub in_flight: bool,
+    /// Whether a revision is on trial: its traffic must be watched.
+    pub on_trial: bool,
     /// When to look again though nothing happens.
     pub wake: Option<Timestamp>,
 }
@@ -131,7 +133,9 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
             ask(context, key, question);
         }
         if empty {
-            return Ok(Rest { in_flight: decision.in_flight, wake: sooner(decision.wake, &snapshot) });
+            let on_trial = snapshot.rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_some());
+            let wake = sooner(decision.wake, &snapshot);
+            return Ok(Rest { in_flight: decision.in_flight, on_trial, wake });
         }
     }
     Err(PassError::Unsettled)

@@ -34,6 +34,7 @@ use tokio::{
 
 use super::{
     Key, chain, locked,
+    pace::Pace,
     pass::{Context, PassError, Rest, backoff, pass},
     queue::Queue,
     relevance::Relevance,
@@ -291,7 +292,7 @@ pub async fn run(
     watches.spawn(standing().cluster_policies(client.clone()));
 
     let mut flights = Flights { client, wakes: sender, namespaces: HashMap::new() };
-    let mut queue = Queue::default();
+    let (mut queue, mut pace) = (Queue::default(), Pace::default());
     let mut failures: HashMap<Key, u32> = HashMap::new();
     let mut forced: HashSet<Key> = HashSet::new();
     let mut looks: JoinSet<(Key, Result<Rest, Trouble>)> = JoinSet::new();
@@ -303,9 +304,11 @@ pub async fn run(
                 queue.done(&key);
                 failures.remove(&key);
                 flights.set(&key, false);
+                pace.forget(&key);
                 continue;
             }
             forced.remove(&key);
+            pace.looks(&key, Instant::now());
             looks.spawn(look(Arc::clone(&context), key));
         }
         let full = queue.busy() >= CONCURRENCY;
@@ -316,11 +319,15 @@ pub async fn run(
                 if !locked(&known).concerns(&key) {
                     forced.insert(key.clone());
                 }
-                queue.wake(key, Instant::now() + DEBOUNCE);
+                let due = pace.due(&key, Instant::now() + DEBOUNCE);
+                queue.wake(key, due);
             }
             Some(ended) = looks.join_next(), if !looks.is_empty() => {
                 let Ok((key, result)) = ended else { continue };
                 queue.done(&key);
+                if let Ok(rest) = &result {
+                    pace.looked(&key, rest.on_trial);
+                }
                 settle(key, result, &mut queue, &mut failures, &mut flights);
             }
             () = until(due) => {}
@@ -365,7 +372,7 @@ fn settle(
 ) {
     let now = Instant::now();
     match result {
-        Ok(Rest { in_flight, wake }) => {
+        Ok(Rest { in_flight, on_trial: _, wake }) => {
             failures.remove(&key);
             if flights.set(&key, in_flight) {
                 // What changed between the look and the start of the watches would wake nobody.

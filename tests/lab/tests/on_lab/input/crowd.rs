@@ -17,8 +17,9 @@ use crate::canary::ROLLOUT;
 const CROWD: usize = 8;
 /// How often one of them is written to, all the while.
 const CHURN: Duration = Duration::from_millis(100);
-/// How much longer a release may take among them: the noise of a busy machine, less than any retry's wait.
-const NOISE: SignedDuration = SignedDuration::from_secs(4);
+/// How much longer a release may take among them than alone: the noise of a busy machine. Without a pace for what is refused it
+/// took two thirds more.
+const NOISE: f64 = 1.3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_deployments_delay_no_release_beside_them_alone() -> Result<(), Failure> {
@@ -71,7 +72,7 @@ async fn wrong_deployments_delay_no_release_beside_them_alone() -> Result<(), Fa
             "a release alone {alone:#}, beside {CROWD} wrong Deployments {beside:#}, alone again {again:#}"
         );
         tell(&said);
-        assert!(beside < alone.max(again) + NOISE, "{said}");
+        assert!(beside.as_secs_f64() < alone.max(again).as_secs_f64() * NOISE + 2.0, "{said}");
         answered(loads).await;
         Ok(())
     })
