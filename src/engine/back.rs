@@ -48,9 +48,16 @@ pub(super) fn withdraw(pass: &mut Pass, reason: &'static str, message: &str) {
 
 fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
     // Nothing else that this pass may have planned goes with it.
-    pass.writes = pass.take_back(failed).into_iter().collect();
+    pass.writes.clear();
     pass.asks.clear();
-    pin_home(pass);
+    if pass.held() {
+        pass.writes.extend(pass.take_back(failed));
+        pin_home(pass);
+    } else {
+        // Stable may be at its end, and a pinned Service with it: that comes before the route that leads there.
+        pin_home(pass);
+        pass.writes.extend(pass.take_back(failed));
+    }
     pass.status.phase = Phase::RollingBack;
     pass.status.verdict = failure.metric.as_ref().map(|_| "Fail".to_owned());
     pass.status.failure = Some(failure);

@@ -119,6 +119,7 @@ fn a_retry_tries_the_rejected_replica_set_once_more_and_each_attempt_once() {
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
     let sets = world.s.replica_sets.len();
+    world.latched.clear();
     let retry = |spec: &mut crate::api::RolloutSpec, revision: &str| {
         spec.retry = Some(Retry { revision: revision.into(), attempt: 2, by: None });
     };
@@ -127,6 +128,7 @@ fn a_retry_tries_the_rejected_replica_set_once_more_and_each_attempt_once() {
     assert_eq!(world.weights, [25, 0, 25, 0], "tried again, failed again, not a third time");
     assert_eq!(world.s.replica_sets.len(), sets);
     world.answer = Outcome::Value(1.0);
+    world.latched.clear();
     world.want(|spec, revision| spec.retry = Some(Retry { revision: revision.into(), attempt: 3, by: None }));
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");

@@ -1,5 +1,6 @@
 //! Whole rollouts in a small world, in virtual time.
 
+mod chance;
 mod handover;
 mod input;
 mod intents;

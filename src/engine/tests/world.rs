@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) started: i32,
     /// What Prometheus answers.
     pub(super) answer: Outcome,
+    /// Revisions whose traffic was taken back.
+    pub(super) latched: BTreeSet<String>,
     /// What the router answers.
     pub(super) share: f64,
     /// Whether the Deployment controller runs.
@@ -116,6 +118,7 @@ impl World {
             weights: Vec::new(),
             started: 0,
             answer: Outcome::Value(1.0),
+            latched: BTreeSet::new(),
             share: 0.0,
             controller: true,
             altering: false,
@@ -181,7 +184,10 @@ impl World {
         assert_eq!(decision, decide(&self.s), "deciding twice on one world decides alike");
         self.s.readings.clear();
         for write in &decision.writes {
+            // Every prefix of a plan is a world that a crash may leave behind.
             self.write(write);
+            self.controllers();
+            self.invariants();
         }
         self.controllers();
         for ask in &decision.asks {
@@ -207,6 +213,18 @@ impl World {
             self.s.now = wake.max(self.s.now);
         }
         decision.wake.is_some()
+    }
+
+    /// A pass that dies after its first writes, and another leader that takes over.
+    pub(super) fn die_after(&mut self, writes: usize) {
+        let decision = decide(&self.s);
+        self.s.readings.clear();
+        for write in decision.writes.iter().take(writes) {
+            self.write(write);
+            self.controllers();
+            self.invariants();
+        }
+        self.s.epoch += 1;
     }
 
     /// Passes until nothing is left to do.
@@ -282,6 +300,7 @@ impl World {
                 let route = self.s.routes.iter_mut().find(|route| route.meta.name == name).unwrap();
                 let spec = route.spec.clone();
                 route.spec = apply(&mut route.meta, spec)["spec"].clone();
+                self.latched.extend(route.meta.annotations.get(api::FAILED).cloned());
                 let pair = Pair { namespace: "ns", stable: "web", canary: "web-canary" };
                 let weight = seen(&route.spec, &pair).unwrap();
                 if self.weights.last().copied().unwrap_or(0) != weight
@@ -352,6 +371,7 @@ impl World {
         let Some(d) = &self.s.deployment else { return };
         let (n, template, uid) = (d.replicas, d.template.clone(), d.meta.uid.clone());
         let own = |set: &ReplicaSet| set.controller.as_deref() == Some(&*uid);
+        let sets_before = self.s.replica_sets.len();
         let mut sets: Vec<&mut ReplicaSet> = self.s.replica_sets.iter_mut().filter(|set| own(set)).collect();
         let new = sets.iter().position(|set| set.template == template);
         if let Some(new) = new {
@@ -378,9 +398,11 @@ impl World {
                     set.replicas = 0;
                 }
                 let mut made = self.s.replica_sets[0].clone();
-                made.meta.name = "web-native".into();
-                made.meta.uid = "uid-web-native".into();
-                (made.hash, made.template, made.replicas, made.existing) = ("native".into(), template, n, 0);
+                let hash =
+                    if sets_before == 2 { "native".to_owned() } else { format!("native{sets_before}") };
+                made.meta.name = format!("web-{hash}");
+                made.meta.uid = format!("uid-web-{hash}");
+                (made.hash, made.template, made.replicas, made.existing) = (hash, template, n, 0);
                 made.controller = Some(uid);
                 self.s.replica_sets.push(made);
             }
@@ -395,6 +417,8 @@ impl World {
         if weight > 0 {
             let canary = self.s.services.iter().find(|service| service.meta.name == "web-canary").unwrap();
             assert!(!canary.ready.is_empty(), "traffic without a ready pod");
+            let hash = &canary.selector[api::HASH];
+            assert!(!self.latched.contains(hash), "traffic for a revision that failed: {:?}", self.status());
         }
         for service in &self.s.services {
             let asleep = self.s.deployment.as_ref().is_none_or(|d| d.replicas == 0);

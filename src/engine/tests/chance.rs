@@ -1,0 +1,158 @@
+//! Whatever happens in whatever order: no prefix of writes is unsafe, and once it is quiet the world comes to rest.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::api::{EPOCH, FAILED, HASH, Intent, Promote, Retry};
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Turn {
+    /// An image is pushed.
+    Push(u8),
+    /// The Deployment is scaled.
+    Scale(i32),
+    /// From now on Prometheus answers so.
+    Answer(Outcome),
+    /// Somebody wants something of the revision on trial.
+    Want(Wish),
+    /// The Deployment controller stops, or goes on.
+    Controller(bool),
+    /// Somebody applies the route as it was.
+    Route,
+    /// Somebody deletes the canary Service.
+    Service,
+    /// Somebody edits the Service's selector: the pin is gone.
+    Unpin,
+    /// The leader dies after so many writes of its next plan.
+    Die(usize),
+    /// It goes on for so many passes.
+    Pass(usize),
+}
+
+/// What somebody wants.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Abort,
+    Pause,
+    Full,
+    Retry(u32),
+    Nothing,
+}
+
+fn turn() -> impl Strategy<Value = Turn> {
+    let answer = prop_oneof![Just(Outcome::Value(1.0)), Just(Outcome::Value(0.1)), Just(Outcome::NoData)];
+    let wish = prop_oneof![
+        Just(Wish::Abort),
+        Just(Wish::Pause),
+        Just(Wish::Full),
+        (2..4u32).prop_map(Wish::Retry),
+        Just(Wish::Nothing)
+    ];
+    prop_oneof![
+        3 => (1..5u8).prop_map(Turn::Push),
+        1 => (0..7i32).prop_map(Turn::Scale),
+        1 => answer.prop_map(Turn::Answer),
+        1 => wish.prop_map(Turn::Want),
+        1 => any::<bool>().prop_map(Turn::Controller),
+        1 => Just(Turn::Route),
+        1 => Just(Turn::Service),
+        1 => Just(Turn::Unpin),
+        3 => (0..4usize).prop_map(Turn::Die),
+        6 => (1..40usize).prop_map(Turn::Pass),
+    ]
+}
+
+fn take(world: &mut World, turn: &Turn) {
+    match turn {
+        Turn::Push(tag) => world.push(&format!("demo:v{tag}")),
+        Turn::Scale(replicas) => world.scale(*replicas),
+        Turn::Answer(answer) => world.answer = answer.clone(),
+        Turn::Want(wish) => want(world, *wish),
+        Turn::Controller(runs) => world.controller = *runs,
+        Turn::Route => {
+            world.s.routes[0].spec = json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
+        }
+        Turn::Service if world.weight() == 0 => {
+            world.s.services.retain(|service| service.meta.name == "web");
+        }
+        Turn::Unpin if world.weight() == 0 => {
+            world.s.services[0].selector.remove(HASH);
+        }
+        // With weight on it the router has nobody to send to, or the Service shows the canary, until the next pass.
+        Turn::Service | Turn::Unpin => {}
+        Turn::Die(writes) => world.die_after(*writes),
+        Turn::Pass(passes) => {
+            for _ in 0..*passes {
+                world.pass();
+            }
+        }
+    }
+}
+
+fn want(world: &mut World, wish: Wish) {
+    if matches!(wish, Wish::Retry(_)) {
+        world.latched.clear();
+    }
+    world.want(|spec, revision| {
+        *spec = crate::api::RolloutSpec::default();
+        let intent = Some(Intent { revision: revision.into(), by: None });
+        match wish {
+            Wish::Abort => spec.abort = intent,
+            Wish::Pause => spec.pause = intent,
+            Wish::Full => {
+                spec.promote =
+                    Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
+            }
+            Wish::Retry(attempt) => spec.retry = Some(Retry { revision: revision.into(), attempt, by: None }),
+            Wish::Nothing => {}
+        }
+    });
+}
+
+/// Nobody disturbs it any more: it comes to rest, one version serves alone, and nothing of a rollout is left.
+fn comes_to_rest(mut world: World) {
+    world.controller = true;
+    world.answer = Outcome::Value(1.0);
+    want(&mut world, Wish::Nothing);
+    world.scale(4);
+    world.rest();
+    let status = world.status().clone();
+    assert_eq!(status.trial, None, "{status:?}");
+    let d = world.s.deployment.clone().unwrap();
+    let active: Vec<_> = world.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
+    assert_eq!(active.len(), 1, "{:?}", world.s.replica_sets);
+    assert_eq!((active[0].replicas, active[0].controller.as_deref()), (4, Some("uid-web")));
+    match status.phase {
+        Phase::Stable => {
+            assert!(!d.paused && d.meta.labels.is_empty());
+            assert_eq!(active[0].template, d.template);
+        }
+        Phase::RolledBack => {
+            assert!(d.paused);
+            assert_ne!(active[0].template, d.template);
+        }
+        other => panic!("{other:?}: {status:?}"),
+    }
+    assert_eq!(world.s.routes[0].spec, json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}));
+    assert_eq!(world.s.services.len(), 1);
+    assert!(!world.s.services[0].selector.contains_key(HASH));
+    for marks in [&world.s.routes[0].meta.annotations, &world.s.services[0].meta.annotations] {
+        assert!(!marks.contains_key(EPOCH) && !marks.contains_key(FAILED), "{marks:?}");
+    }
+    assert!(world.s.rollout.as_ref().unwrap().finalizers.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(turns in prop::collection::vec(turn(), 1..16)) {
+        let mut world = World::stable();
+        world.rest();
+        for turn in &turns {
+            take(&mut world, turn);
+        }
+        comes_to_rest(world);
+    }
+}
