@@ -16,11 +16,13 @@ use lab::paths::Layout;
 use lab::support::{Demo, Failure, Policy, Rollout, Space, SupportError, Trail, Trails, tell};
 use serde_json::json;
 
-use crate::canary::{ROLLOUT, held, restarts};
+use crate::canary::{held, restarts};
 use crate::{SOON, pods_of};
 
 /// Requests per second on each of the two ways.
 const RATE: f64 = 50.0;
+/// How long a stage of a rollout may take: everything at once on a machine that does other work as well.
+const LIMIT: Duration = Duration::from_mins(2);
 /// How long a handover is watched that must not go on.
 const QUIET: Duration = Duration::from_secs(4);
 
@@ -101,13 +103,13 @@ impl<'a> Stage<'a> {
             let stage = rollout.text("/trial/handover") == "Narrowed";
             (stage && rollout.text("/waiting/reason") == "Draining").then_some(())
         };
-        self.space.until("web", "stable drains before the adoption", ROLLOUT, draining).await
+        self.space.until("web", "stable drains before the adoption", LIMIT, draining).await
     }
 
     /// Waits until the very next write is the adoption.
     async fn adopting(&self) -> Result<(), SupportError> {
         let adopting = |rollout: &Rollout| (rollout.text("/trial/handover") == "Adopted").then_some(());
-        self.space.until("web", "about to adopt", ROLLOUT, adopting).await
+        self.space.until("web", "about to adopt", LIMIT, adopting).await
     }
 
     /// Waits until the `ReplicaSet` of `demo:TAG` is controlled by this kind; gives its name.
@@ -119,7 +121,7 @@ impl<'a> Stage<'a> {
             let set = sets.values().find(|set| image(set) == wanted && controller(set) == kind)?;
             Some(set.name_any())
         };
-        self.space.until_all(all, &what, ROLLOUT, found).await
+        self.space.until_all(all, &what, LIMIT, found).await
     }
 
     /// Scales without the time that kubectl needs to start.
@@ -134,7 +136,7 @@ impl<'a> Stage<'a> {
     async fn end(self, tag: &str, count: usize) -> Result<Ended, Failure> {
         let Self { space, gateway, service, trails, sets, before } = self;
         let complete = |rollout: &Rollout| rollout.complete(tag).then_some(());
-        space.until("web", &format!("{tag} Complete"), ROLLOUT * 2, complete).await?;
+        space.until("web", &format!("{tag} Complete"), LIMIT, complete).await?;
         space.rolled_out("web", SOON).await?;
         let pods = pods_of(space, "web", count).await?;
         let (gateway, service) = (gateway.stop().await, service.stop().await);
@@ -260,7 +262,7 @@ async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() 
         space.fault(Fault::Unready, &pod).await?;
         // With stable gone already or kept in part by the Deployment controller: either way it comes to its end.
         let complete = |rollout: &Rollout| rollout.complete("v2").then_some(());
-        space.until("web", "Complete", ROLLOUT, complete).await?;
+        space.until("web", "Complete", LIMIT, complete).await?;
         space.fault(Fault::Ready, &pod).await?;
         let before = stage.before.clone();
         let ended = stage.end("v2", 4).await?;
@@ -277,7 +279,7 @@ async fn the_template_of_an_older_replica_set_is_released_by_a_canary_of_its_own
         let stage = Stage::set(space).await?;
         let old = stage.controlled("v1", "Deployment").await?;
         stage.push("v2").await?;
-        space.until("web", "v2 Complete", ROLLOUT, |r: &Rollout| r.complete("v2").then_some(())).await?;
+        space.until("web", "v2 Complete", LIMIT, |r: &Rollout| r.complete("v2").then_some(())).await?;
         assert!(
             space.api::<ReplicaSet>().get_opt(&old).await?.is_some(),
             "v1's ReplicaSet is kept, at 0 pods"
@@ -329,7 +331,7 @@ async fn a_template_pushed_in_the_moment_of_the_adoption_loses_no_request() -> R
         };
         let before = stage.before.clone();
         space
-            .until("web", "v3 on trial", ROLLOUT, |r: &Rollout| (r.text("/canary/tag") == "v3").then_some(()))
+            .until("web", "v3 on trial", LIMIT, |r: &Rollout| (r.text("/canary/tag") == "v3").then_some(()))
             .await?;
         tell(format_args!("v2 was adopted before v3 came: {}", adopted(&stage.sets.all())));
         let ended = stage.end("v3", 4).await?;

@@ -10,6 +10,7 @@ mod metrics;
 mod people;
 mod pods;
 mod reaction;
+mod readme;
 mod rollout;
 mod stuck;
 mod turns;

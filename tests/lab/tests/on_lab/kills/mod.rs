@@ -4,7 +4,7 @@ mod answers;
 mod app;
 mod audit;
 mod chart;
-mod controller;
+pub(crate) mod controller;
 mod leaders;
 mod odd;
 mod outages;
