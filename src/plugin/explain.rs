@@ -35,7 +35,9 @@ pub(super) struct Explanation<'a> {
 pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     let mut lines = stands(view);
     if let Some(waiting) = &view.waiting {
-        lines.push(format!("It waits for {}: {}{}.", waiting.reason, waiting.message, times(waiting, now)));
+        let times = times(waiting, now);
+        let times = if times.is_empty() { times } else { format!(" ({times})") };
+        lines.push(format!("It waits for {}: {}{times}.", waiting.reason, waiting.message));
         lines.extend(reasons::means(Place::Waiting, &waiting.reason).map(str::to_owned));
         if waiting.until.is_none() && view.phase != Phase::Stable {
             lines.push("This wait has no end of its own.".to_owned());

@@ -74,10 +74,11 @@ fn facts(view: &View, now: Timestamp, paint: Paint) -> Vec<Vec<String>> {
         facts.push(row(["  Verdict", verdict]));
     }
     if let Some(waiting) = &view.waiting {
-        facts.push(row([
-            "  Waits",
-            &format!("{}: {}{}", waiting.reason, waiting.message, times(waiting, now)),
-        ]));
+        facts.push(row(["  Waits", &format!("{}: {}", waiting.reason, waiting.message)]));
+        let times = times(waiting, now);
+        if !times.is_empty() {
+            facts.push(row(["", &times]));
+        }
     }
     if view.paused() {
         let by = view.intents.pause.as_ref().and_then(|pause| pause.by.as_deref()).unwrap_or("somebody");
@@ -110,7 +111,7 @@ pub(super) fn times(waiting: &Waiting, now: Timestamp) -> String {
         _ => format!("until {}", clock(until, now)),
     });
     let both: Vec<String> = since.into_iter().chain(until).collect();
-    if both.is_empty() { String::new() } else { format!(" ({})", both.join(", ")) }
+    if both.is_empty() { String::new() } else { both.join(", ") }
 }
 
 fn branch(version: &Running, last: bool, now: Timestamp) -> Vec<String> {

@@ -53,6 +53,13 @@ async fn nobody_can_sign_with_another_s_name() -> Result<(), Failure> {
         assert_eq!(spec["promote"]["step"], 2);
         let spec = merge(space, "alice", json!({"promote": {"step": 3}})).await?;
         assert_eq!((&spec["promote"]["by"], &spec["abort"]["by"]), (&"alice".into(), &"lab:admin".into()));
+        space
+            .apply(
+                &BARE.replace("{abort: {revision: r1, by: mallory}}", "{abort: null, skip: {revision: r1}}"),
+            )
+            .await?;
+        let spec = space.api::<Rollout>().get("bare").await?.spec;
+        assert_eq!(spec["skip"]["by"], "lab:admin", "a field that is null is no intent: {spec}");
         let nobody: Result<String, SupportError> =
             space.kubectl(&["patch", "sro", "bare", "--as=eve", "--type=merge", "-p", "{}"]).await;
         assert!(nobody.is_err_and(|error| error.to_string().contains("forbidden")), "eve has no role");
