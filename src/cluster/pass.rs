@@ -98,6 +98,18 @@ pub enum PassError {
     Unsettled,
 }
 
+impl PassError {
+    /// In a word, for metrics.
+    pub fn cause(&self) -> &'static str {
+        match self {
+            Self::Observe(_) => "observe",
+            Self::Apply(_) => "apply",
+            Self::Later { .. } => "later",
+            Self::Unsettled => "unsettled",
+        }
+    }
+}
+
 /// Looks at `key` until a plan has no writes.
 pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> {
     for _ in 0..ROUNDS {
@@ -133,6 +145,7 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
             ask(context, key, question);
         }
         if empty {
+            context.metrics.saw(key, snapshot.rollout.as_ref().map(|rollout| &rollout.status));
             let on_trial = snapshot.rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_some());
             let wake = sooner(decision.wake, &snapshot);
             return Ok(Rest { in_flight: decision.in_flight, on_trial, wake });
@@ -180,6 +193,9 @@ fn tell(
     let known = snapshot.rollout.as_ref().map(|r| r.meta.uid.clone());
     let Some(rollout) = applied.rollout.clone().or(known) else { return };
     let deployment = snapshot.deployment.as_ref().map(|d| d.meta.uid.as_str());
+    for event in &events {
+        context.metrics.told(event.reason);
+    }
     context.teller.tell(key, &rollout, deployment, events);
 }
 

@@ -359,6 +359,11 @@ async fn look(context: Arc<Context>, key: Key) -> (Key, Result<Rest, Trouble>) {
         Ok(result) => result.map_err(Trouble::Failed),
         Err(_) => Err(Trouble::Panicked),
     };
+    match &result {
+        Ok(_) => {}
+        Err(Trouble::Failed(error)) => context.metrics.failed(error.cause()),
+        Err(Trouble::Panicked) => context.metrics.failed("panic"),
+    }
     (key, result)
 }
 

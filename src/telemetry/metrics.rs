@@ -1,6 +1,10 @@
 //! What is counted.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::text::encode,
@@ -8,7 +12,16 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::{
+    api::RolloutStatus,
+    cluster::{Key, locked},
+};
+
 type Labels = Vec<(&'static str, &'static str)>;
+type Names = Vec<(&'static str, String)>;
+
+/// Events whose counters stand at 0 from the start: the first of a kind would else be no increase.
+const ENDS: [&str; 3] = ["Complete", "RolledBack", "Withdrawing"];
 
 /// All metrics of the controller.
 pub struct Metrics {
@@ -21,6 +34,20 @@ pub struct Metrics {
     breach: Histogram,
     leader: Gauge,
     epoch: Gauge<u64, AtomicU64>,
+    events: Family<Labels, Counter>,
+    failed: Family<Labels, Counter>,
+    phases: Family<Names, Gauge>,
+    waiting: Family<Names, Gauge>,
+    weights: Family<Names, Gauge>,
+    known: Mutex<HashMap<Key, Known>>,
+}
+
+/// What was last seen of one Rollout.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    phase: String,
+    waits: Option<String>,
+    weight: Option<u8>,
 }
 
 impl Default for Metrics {
@@ -49,8 +76,36 @@ impl Default for Metrics {
         );
         r.register("is_leader", "1 while this process leads", Gauge::clone(&leader));
         r.register("epoch", "The term of leadership", Gauge::clone(&epoch));
+        let (events, failed): (Family<Labels, Counter>, Family<Labels, Counter>) = Default::default();
+        for reason in ENDS {
+            drop(events.get_or_create(&vec![("reason", reason)]));
+        }
+        let (phases, waiting, weights): (Family<Names, Gauge>, Family<Names, Gauge>, Family<Names, Gauge>) =
+            Default::default();
+        r.register("events", "Events told, by reason", events.clone());
+        r.register("failed_looks", "Looks at a Deployment that failed, by cause", failed.clone());
+        r.register("rollouts", "Rollouts by phase", phases.clone());
+        r.register("rollouts_waiting", "Rollouts that wait, by what for", waiting.clone());
+        r.register("rollout_weight_percent", "The canary's weight of a rollout in flight", weights.clone());
         r.register("build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
-        Self { registry, passes, writes, conflicts, query, queries, breach, leader, epoch }
+        let known = Mutex::default();
+        Self {
+            registry,
+            passes,
+            writes,
+            conflicts,
+            query,
+            queries,
+            breach,
+            leader,
+            epoch,
+            events,
+            failed,
+            phases,
+            waiting,
+            weights,
+            known,
+        }
     }
 }
 
@@ -58,6 +113,44 @@ impl Metrics {
     /// One look at one Deployment took this long.
     pub fn passed(&self, took: Duration) {
         self.passes.observe(took.as_secs_f64());
+    }
+
+    /// A look failed.
+    pub fn failed(&self, cause: &'static str) {
+        self.failed.get_or_create(&vec![("cause", cause)]).inc();
+    }
+
+    /// An Event of this reason is told.
+    pub fn told(&self, reason: &'static str) {
+        self.events.get_or_create(&vec![("reason", reason)]).inc();
+    }
+
+    /// What a Rollout is now; nothing if there is none any more.
+    pub fn saw(&self, key: &Key, status: Option<&RolloutStatus>) {
+        let now = status.map(|status| Known {
+            phase: format!("{:?}", status.phase),
+            waits: status.waiting.as_ref().map(|waiting| waiting.reason.clone()),
+            weight: status.trial.as_ref().and(status.weight),
+        });
+        let mut known = locked(&self.known);
+        let before = match &now {
+            Some(now) => known.insert(key.clone(), now.clone()),
+            None => known.remove(key),
+        };
+        if before == now {
+            return;
+        }
+        for (seen, step) in before.iter().map(|b| (b, -1)).chain(now.iter().map(|n| (n, 1))) {
+            self.phases.get_or_create(&vec![("phase", seen.phase.clone())]).inc_by(step);
+            if let Some(reason) = &seen.waits {
+                self.waiting.get_or_create(&vec![("reason", reason.clone())]).inc_by(step);
+            }
+        }
+        let names = vec![("namespace", key.namespace.clone()), ("name", key.name.clone())];
+        match now.and_then(|now| now.weight) {
+            Some(weight) => drop(self.weights.get_or_create(&names).set(weight.into())),
+            None => drop(self.weights.remove(&names)),
+        }
     }
 
     /// One write.
@@ -101,29 +194,4 @@ impl Metrics {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn metrics_carry_the_names_that_dashboards_and_alerts_use() {
-        let metrics = Metrics::default();
-        metrics.wrote("httproutes", "patch", "ok");
-        metrics.asked("value", Duration::from_millis(3));
-        metrics.leads(41);
-        metrics.took_back(Duration::from_millis(7));
-        let text = metrics.render().expect("text");
-        for line in [
-            "steelyard_writes_total{kind=\"httproutes\",verb=\"patch\",result=\"ok\"} 1",
-            "steelyard_queries_total{outcome=\"value\"} 1",
-            "steelyard_query_seconds_count 1",
-            "steelyard_conflicts_total 0",
-            "steelyard_reconcile_duration_seconds_count 0",
-            "steelyard_breach_to_write_seconds_bucket{le=\"0.01\"} 1",
-            "steelyard_is_leader 1",
-            "steelyard_epoch 41",
-            "steelyard_build_info{version=",
-        ] {
-            assert!(text.contains(line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;
