@@ -21,6 +21,13 @@ pub enum Outcome {
     NoData,
     /// Plus or minus infinity: something was counted that, for the other half of the quotient, never happened.
     NonFinite,
+    /// There was an answer, made of too few requests to mean anything.
+    TooFew {
+        /// How many there were.
+        found: f64,
+        /// How many there must be.
+        wanted: f64,
+    },
     /// There was no answer that could be trusted.
     Error {
         /// What kind of trouble it was.
@@ -80,11 +87,14 @@ pub enum ErrorClass {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    /// What came: a value, noData, nonFinite, or an error.
+    /// What came: a value, noData, nonFinite, tooFew, or an error.
     kind: Kind,
-    /// The number, if it was a value.
+    /// The number, if it was a value; how many requests there were, if they were too few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
+    /// How many requests there must be, if they were too few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wanted: Option<f64>,
     /// The kind of error, if it was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ErrorClass>,
@@ -99,6 +109,7 @@ enum Kind {
     Value,
     NoData,
     NonFinite,
+    TooFew,
     Error,
 }
 
@@ -106,17 +117,22 @@ enum Kind {
 enum RecordError {
     #[error("an outcome of kind value needs a value")]
     Value,
+    #[error("an outcome of kind tooFew needs a value and what is wanted")]
+    TooFew,
     #[error("an outcome of kind error needs a class")]
     Class,
 }
 
 impl From<Outcome> for Record {
     fn from(outcome: Outcome) -> Self {
-        let bare = |kind| Self { kind, value: None, class: None, message: None };
+        let bare = |kind| Self { kind, value: None, wanted: None, class: None, message: None };
         match outcome {
             Outcome::Value(value) => Self { value: Some(value), ..bare(Kind::Value) },
             Outcome::NoData => bare(Kind::NoData),
             Outcome::NonFinite => bare(Kind::NonFinite),
+            Outcome::TooFew { found, wanted } => {
+                Self { value: Some(found), wanted: Some(wanted), ..bare(Kind::TooFew) }
+            }
             Outcome::Error { class, message } => {
                 Self { class: Some(class), message: Some(message), ..bare(Kind::Error) }
             }
@@ -132,6 +148,10 @@ impl TryFrom<Record> for Outcome {
             Kind::Value => Self::Value(record.value.ok_or(RecordError::Value)?),
             Kind::NoData => Self::NoData,
             Kind::NonFinite => Self::NonFinite,
+            Kind::TooFew => Self::TooFew {
+                found: record.value.ok_or(RecordError::TooFew)?,
+                wanted: record.wanted.ok_or(RecordError::TooFew)?,
+            },
             Kind::Error => Self::Error {
                 class: record.class.ok_or(RecordError::Class)?,
                 message: record.message.unwrap_or_default(),
@@ -152,6 +172,10 @@ mod tests {
             (Outcome::Value(0.5), json!({"kind": "value", "value": 0.5})),
             (Outcome::NoData, json!({"kind": "noData"})),
             (Outcome::NonFinite, json!({"kind": "nonFinite"})),
+            (
+                Outcome::TooFew { found: 3.0, wanted: 100.0 },
+                json!({"kind": "tooFew", "value": 3.0, "wanted": 100.0}),
+            ),
             (error, json!({"kind": "error", "class": "manySeries", "message": "3 series"})),
         ] {
             assert_eq!(serde_json::to_value(&outcome).unwrap(), stored);
@@ -163,6 +187,7 @@ mod tests {
     fn a_value_without_its_number_is_not_read_as_one() {
         assert!(serde_json::from_value::<Outcome>(json!({"kind": "value"})).is_err());
         assert!(serde_json::from_value::<Outcome>(json!({"kind": "error"})).is_err());
+        assert!(serde_json::from_value::<Outcome>(json!({"kind": "tooFew", "value": 1.0})).is_err());
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub enum Why {
     NoData,
     /// Plus or minus infinity.
     NonFinite,
+    /// Fewer requests than there must be.
+    TooFew,
 }
 
 impl Threshold {
@@ -84,6 +86,7 @@ impl Threshold {
             Outcome::Value(value) => *value,
             Outcome::NoData => return Measurement::Inconclusive(Why::NoData),
             Outcome::NonFinite => return Measurement::Inconclusive(Why::NonFinite),
+            Outcome::TooFew { .. } => return Measurement::Inconclusive(Why::TooFew),
             Outcome::Error { class, .. } => return Measurement::Error(*class),
         };
         if value.is_nan() || self.check().is_err() {

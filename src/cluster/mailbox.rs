@@ -103,6 +103,7 @@ mod tests {
             metric: "m".into(),
             query: "up".into(),
             at: Timestamp::UNIX_EPOCH,
+            terms: crate::metrics::terms::Terms::default(),
         }
     }
 

@@ -206,10 +206,10 @@ fn ask(context: &Arc<Context>, key: &Key, ask: Ask) {
     }
     let (context, key) = (Arc::clone(context), key.clone());
     tokio::spawn(async move {
-        let Ask { source, revision, step, metric, query, at } = ask;
+        let Ask { source, revision, step, metric, query, at, terms } = ask;
         let sent = Instant::now();
         let outcome = match context.sources.get(&source) {
-            Some(source) => source.ask(&query, at).await,
+            Some(source) => source.ask_on(&query, at, &terms).await,
             None => Outcome::error(
                 ErrorClass::Unreachable,
                 &format!("there is no source named {source} in the operator's configuration"),
@@ -227,6 +227,7 @@ fn label(outcome: &Outcome) -> &'static str {
         Outcome::Value(_) => "value",
         Outcome::NoData => "no_data",
         Outcome::NonFinite => "non_finite",
+        Outcome::TooFew { .. } => "too_few",
         Outcome::Error { .. } => "error",
     }
 }

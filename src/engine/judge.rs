@@ -150,9 +150,14 @@ pub(super) fn ask(pass: &mut Pass, valid: &valid::Valid) {
         variables.stable_pods = listed(pass, stable).unwrap_or(variables.stable_pods);
         variables.canary_pods = listed(pass, canary).unwrap_or(variables.canary_pods);
         let Ok(query) = template::render(&metric.query, &variables) else { continue };
+        let mut terms = metric.terms.clone();
+        if let Some(samples) = &mut terms.samples {
+            let Ok(count) = template::render(&samples.query, &variables) else { continue };
+            samples.query = count;
+        }
         pass.trial().metrics.entry(metric.name.clone()).or_default().asked_at = Some(now);
         let (source, metric) = (valid.source.clone(), metric.name.clone());
-        pass.asks.push(Ask { source, revision: revision.clone(), step, metric, query, at: now });
+        pass.asks.push(Ask { source, revision: revision.clone(), step, metric, query, at: now, terms });
     }
 }
 
@@ -206,6 +211,9 @@ pub(super) fn last_error(pass: &Pass) -> String {
                 }
                 Some(Outcome::NoData) => Some(format!("metric {name}: no data")),
                 Some(Outcome::NonFinite) => Some(format!("metric {name}: not a finite number")),
+                Some(Outcome::TooFew { found, wanted }) => {
+                    Some(format!("metric {name}: {found} requests are too few, {wanted} are wanted"))
+                }
                 _ => None,
             }
         });

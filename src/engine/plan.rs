@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::api::RolloutStatus;
+use crate::{api::RolloutStatus, metrics::terms::Terms};
 
 /// What to do, in this order, and when to look again.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -109,7 +109,7 @@ pub struct Event {
 }
 
 /// A question to Prometheus.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
     /// The source's name in the operator's configuration.
     pub source: String,
@@ -123,4 +123,6 @@ pub struct Ask {
     pub query: String,
     /// The time to ask for.
     pub at: Timestamp,
+    /// On which terms an answer is one.
+    pub terms: Terms,
 }

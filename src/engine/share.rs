@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use super::{Ask, judge, pass::Pass};
-use crate::{analysis::Outcome, metrics::template};
+use crate::{
+    analysis::Outcome,
+    metrics::{template, terms::Terms},
+};
 
 /// Under this name the router is asked; no metric of a policy can have a slash in its name and mean it.
 const METRIC: &str = "steelyard/observed-weight";
@@ -48,7 +51,8 @@ pub(super) fn ask(pass: &mut Pass) {
     let variables = judge::variables(&pass.s.namespace, &pass.s.name, &pass.status, EVERY);
     let Ok(query) = template::render(&router.share, &variables) else { return };
     pass.trial().share_asked_at = Some(now);
-    pass.asks.push(Ask { source: router.source, revision, step, metric: METRIC.to_owned(), query, at: now });
+    let (source, metric) = (router.source, METRIC.to_owned());
+    pass.asks.push(Ask { source, revision, step, metric, query, at: now, terms: Terms::default() });
 }
 
 /// Whether the shift to `weight` is seen, or has had its time. Half of the way counts: few requests make a coarse share.

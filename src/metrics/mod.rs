@@ -2,3 +2,4 @@
 
 pub mod prometheus;
 pub mod template;
+pub mod terms;

@@ -15,7 +15,11 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::analysis::{ErrorClass, Outcome};
+use crate::{
+    analysis::{ErrorClass, Outcome},
+    api::{OnWarnings, Series},
+    metrics::terms::Terms,
+};
 
 mod config;
 mod material;
@@ -76,19 +80,38 @@ impl Source {
     /// What the source says to `query` as of `at`, to the millisecond. Takes no longer than the source's timeout,
     /// which is the last moment of the answer's last byte.
     pub async fn ask(&self, query: &str, at: Timestamp) -> Outcome {
-        let exchange = self.exchange(query, at);
-        let timeout = self.0.timeout;
-        tokio::time::timeout(timeout, exchange)
+        self.ask_on(query, at, &Terms::default()).await
+    }
+
+    /// As [`Source::ask`], on terms of the policy's own. A number that rests on too few requests is none; the two questions
+    /// are asked at the same time, for the same moment.
+    pub async fn ask_on(&self, query: &str, at: Timestamp, terms: &Terms) -> Outcome {
+        let Some(samples) = &terms.samples else { return self.timed(query, at, terms).await };
+        let one = Terms { series: Series::Sum, ..terms.clone() };
+        let (outcome, count) =
+            tokio::join!(self.timed(query, at, terms), self.timed(&samples.query, at, &one));
+        match count {
+            Outcome::Value(found) if found >= samples.least => outcome,
+            Outcome::Value(found) => Outcome::TooFew { found, wanted: samples.least },
+            // Nothing counted is nothing to rest on, and trouble with the count is trouble.
+            other => other,
+        }
+    }
+
+    async fn timed(&self, query: &str, at: Timestamp, terms: &Terms) -> Outcome {
+        let timeout = terms.timeout.map_or(self.0.timeout, |own| own.min(self.0.timeout));
+        tokio::time::timeout(timeout, self.exchange(query, at, terms, timeout))
             .await
             .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &format!("no answer within {timeout:?}")))
     }
 
-    async fn exchange(&self, query: &str, at: Timestamp) -> Outcome {
+    async fn exchange(&self, query: &str, at: Timestamp, terms: &Terms, timeout: Duration) -> Outcome {
         // A hint that the server needn't go on for longer than it is listened to.
-        let patience = i64::try_from(self.0.timeout.as_millis().max(1)).unwrap_or(i64::MAX);
+        let patience = i64::try_from(timeout.as_millis().max(1)).unwrap_or(i64::MAX);
         // An instant selector takes a series' newest sample, by default one of up to five minutes ago: a source that has
         // stopped scraping would go on answering with what once was.
-        let lookback = self.0.config.lookback().unwrap_or(DEFAULT_LOOKBACK);
+        let usual = self.0.config.lookback().unwrap_or(DEFAULT_LOOKBACK);
+        let lookback = terms.max_sample_age.unwrap_or(usual);
         let client = self.client();
         let request = client
             .query(query)
@@ -101,7 +124,7 @@ impl Source {
         };
         let status = response.status();
         match body(&mut response).await {
-            Ok(body) => judge(status, &body),
+            Ok(body) => judge(status, &body, terms),
             // What a server that is in trouble says is told by its status alone.
             Err(outcome) => refusal(status, None).unwrap_or(outcome),
         }
@@ -170,7 +193,7 @@ struct Data {
     result: Value,
 }
 
-fn judge(status: StatusCode, body: &[u8]) -> Outcome {
+fn judge(status: StatusCode, body: &[u8], terms: &Terms) -> Outcome {
     let parsed = serde_json::from_slice::<Envelope>(body);
     let envelope = parsed.as_ref();
     let said = envelope.ok().and_then(|envelope| envelope.error.as_deref());
@@ -182,7 +205,8 @@ fn judge(status: StatusCode, body: &[u8]) -> Outcome {
     if envelope.status == Status::Error {
         return Outcome::error(ErrorClass::Refused, said.unwrap_or("an error without a text"));
     }
-    if let Some(warning) = envelope.warnings.as_ref().and_then(|warnings| warnings.first()) {
+    let ignored = terms.warnings == OnWarnings::Ignore;
+    if !ignored && let Some(warning) = envelope.warnings.as_ref().and_then(|warnings| warnings.first()) {
         return Outcome::error(ErrorClass::Warnings, warning);
     }
     let Some(data) = &envelope.data else { return unparsable("the answer has no data") };
@@ -194,7 +218,7 @@ fn judge(status: StatusCode, body: &[u8]) -> Outcome {
                 Outcome::error(ErrorClass::WrongType, "the answer is a histogram, not a number")
             }
             [one] => number(&one["value"]),
-            many => Outcome::error(ErrorClass::ManySeries, &format!("{} series, not one", many.len())),
+            many => several(many, terms.series),
         },
         ("matrix" | "string", _) => {
             let message = format!("the answer is a {}, not a scalar or a vector", data.result_type);
@@ -202,6 +226,26 @@ fn judge(status: StatusCode, body: &[u8]) -> Outcome {
         }
         _ => unparsable("the answer is of a type that Prometheus doesn't have"),
     }
+}
+
+/// Several series as one number, where the policy says how. One of them that is no number leaves none.
+fn several(series: &[Value], how: Series) -> Outcome {
+    let reduce: fn(f64, f64) -> f64 = match how {
+        Series::Max => f64::max,
+        Series::Min => f64::min,
+        Series::Sum => |a, b| a + b,
+        Series::One | Series::All | Series::Any => {
+            return Outcome::error(ErrorClass::ManySeries, &format!("{} series, not one", series.len()));
+        }
+    };
+    let mut all = None;
+    for one in series {
+        match number(&one["value"]) {
+            Outcome::Value(value) => all = Some(all.map_or(value, |before| reduce(before, value))),
+            other => return other,
+        }
+    }
+    all.map_or(Outcome::NoData, Outcome::of)
 }
 
 /// The error that a status means, if it means one; `said` is the server's text, where it is Prometheus' own.

@@ -164,6 +164,7 @@ pub(super) fn said(metric: &Metric) -> String {
         Some(Outcome::Value(value)) => number(*value),
         Some(Outcome::NoData) => "no data".to_owned(),
         Some(Outcome::NonFinite) => "not finite".to_owned(),
+        Some(Outcome::TooFew { found, wanted }) => format!("{found} of {wanted} requests"),
         Some(Outcome::Error { class, message }) => cut(&format!("{class:?}: {message}"), 40),
     }
 }

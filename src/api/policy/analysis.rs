@@ -96,10 +96,10 @@ pub struct Metric {
     /// What a look without data (no series, NaN) counts as.
     #[serde(default)]
     pub no_data: NoData,
-    /// How many requests there must have been for a look to count. Not served yet.
+    /// How many requests there must have been for a look to count; fewer are Inconclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
-    /// How old the newest sample may be. Not served yet.
+    /// How old the newest sample may be; else what the operator says of the source (2m). Sent to Prometheus as `lookback_delta`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::some")]
     pub max_sample_age: Option<Duration>,
@@ -109,7 +109,7 @@ pub struct Metric {
     /// What an answer with a warning (partial data) counts as.
     #[serde(default)]
     pub on_warnings: OnWarnings,
-    /// How long an answer may take; else what the operator says of the source. Not served yet.
+    /// How long an answer may take, at most as long as the operator says of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::some")]
     pub timeout: Option<Duration>,
@@ -162,13 +162,13 @@ pub enum Series {
     /// One must be within the bounds. Not served yet.
     #[serde(rename = "any")]
     Any,
-    /// The largest counts. Not served yet.
+    /// The largest counts.
     #[serde(rename = "max")]
     Max,
-    /// The smallest counts. Not served yet.
+    /// The smallest counts.
     #[serde(rename = "min")]
     Min,
-    /// Their sum counts. Not served yet.
+    /// Their sum counts.
     #[serde(rename = "sum")]
     Sum,
 }
@@ -180,7 +180,7 @@ pub enum OnWarnings {
     #[default]
     #[serde(rename = "error")]
     Error,
-    /// As the number it gives. Not served yet.
+    /// As the number it gives.
     #[serde(rename = "ignore")]
     Ignore,
 }

@@ -69,6 +69,7 @@ impl fmt::Display for Answer {
             Outcome::Value(value) => value.to_string(),
             Outcome::NoData => "no data".to_owned(),
             Outcome::NonFinite => "not a finite number".to_owned(),
+            Outcome::TooFew { found, wanted } => format!("{found} requests, {wanted} are wanted"),
             Outcome::Error { class, message } => format!("{class:?}: {message}"),
         };
         let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -95,7 +96,12 @@ pub(super) async fn all(options: &Asked, policies: &[Found]) -> Result<Vec<Answe
             }
             let query = template::render(&metric.query, &variables(options, deployment, &valid))
                 .map_err(|error| error.to_string())?;
-            let outcome = source.ask(&query, Timestamp::now()).await;
+            let mut terms = metric.terms.clone();
+            if let Some(samples) = &mut terms.samples {
+                samples.query = template::render(&samples.query, &variables(options, deployment, &valid))
+                    .map_err(|error| error.to_string())?;
+            }
+            let outcome = source.ask_on(&query, Timestamp::now(), &terms).await;
             let would = match metric.threshold.measure(&outcome) {
                 Measurement::Pass => "pass",
                 Measurement::Fail => "fail",

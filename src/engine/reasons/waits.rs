@@ -59,6 +59,7 @@ pub(super) const ALL: &[Reason] = &[
         &[
             "metric …: no data",
             "metric …: not a finite number",
+            "metric …: … requests are too few, … are wanted",
             "metrics have no verdict",
             "the step reached its deadline without a verdict: it holds and asks",
         ],

@@ -6,7 +6,10 @@ use crate::{
     analysis::{Limits, Threshold},
     api::{self, Analysis, RolloutPolicySpec, Scope, Step, Strategy, Traffic},
     check::{Fault, Sort},
-    metrics::template,
+    metrics::{
+        template,
+        terms::{Count, LEAST, Terms},
+    },
 };
 
 /// A policy that can be run.
@@ -37,6 +40,8 @@ pub struct Metric {
     pub threshold: Threshold,
     /// Its limits.
     pub limits: Limits,
+    /// On which terms its answers are ones; the query that counts samples still has its variables.
+    pub terms: Terms,
 }
 
 /// Checks a policy's values.
@@ -217,21 +222,14 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
     } = metric;
     let set = [query.is_some(), compare.is_some(), preset.is_some()].into_iter().filter(|set| *set).count();
     exactly_one(path, "query, compare and preset", set, faults);
-    let fields = [
-        ("compare", compare.is_some()),
-        ("preset", preset.is_some()),
-        ("samples", samples.is_some()),
-        ("maxSampleAge", max_sample_age.is_some()),
-        ("timeout", timeout.is_some()),
-    ];
+    let fields = [("compare", compare.is_some()), ("preset", preset.is_some())];
     unserved(path, fields, faults);
     if let Some(compare) = compare {
         compared(compare, metric, path, faults);
     }
     let served = [
         ("noData", *no_data == api::NoData::default(), "inconclusive"),
-        ("series", *series == api::Series::default(), "one"),
-        ("onWarnings", *on_warnings == api::OnWarnings::default(), "error"),
+        ("series", !matches!(series, api::Series::All | api::Series::Any), "one, max, min or sum"),
     ];
     for (name, _, only) in served.into_iter().filter(|(_, served, _)| !served) {
         faults.push(value_unserved(&format!("{path}.{name}"), only));
@@ -250,13 +248,25 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
         faults.push(Fault::new(sort, path, error.to_string()));
     }
     asked(query, *scope, &format!("{path}.query"), faults);
+    if let Some(samples) = samples {
+        asked(&samples.query, *scope, &format!("{path}.samples.query"), faults);
+    }
     let mut limits = Limits::default();
     limits.failure_limit = failure_limit.unwrap_or(limits.failure_limit);
     limits.consecutive_failure_limit = *consecutive_failure_limit;
     limits.inconclusive_limit = inconclusive_limit.unwrap_or(limits.inconclusive_limit);
     limits.error_limit = error_limit.unwrap_or(limits.error_limit);
     limits.min_measurements = min_measurements.unwrap_or(limits.min_measurements);
-    Some(Metric { name: name.clone(), query: query.clone(), threshold, limits })
+    let terms = Terms {
+        samples: samples
+            .as_ref()
+            .map(|samples| Count { query: samples.query.clone(), least: samples.min.unwrap_or(LEAST) }),
+        max_sample_age: max_sample_age.map(Duration::from),
+        timeout: timeout.map(Duration::from),
+        series: *series,
+        warnings: *on_warnings,
+    };
+    Some(Metric { name: name.clone(), query: query.clone(), threshold, limits, terms })
 }
 
 fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {

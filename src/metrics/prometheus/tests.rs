@@ -318,3 +318,50 @@ async fn headers_from_files_are_sent_and_renewed_and_kept_when_the_files_are_gon
     assert_eq!(seen[0].1["x-scope-orgid"], "team", "beside the headers of the configuration");
     assert!(!format!("{from_files:?}").contains("Bearer"));
 }
+
+async fn asked_on(body: &str, terms: &Terms) -> Outcome {
+    let fake = fake(Reply::Full(200, body.to_owned()), Duration::from_secs(20)).await;
+    fake.source.ask_on("up", Timestamp::UNIX_EPOCH, terms).await
+}
+
+#[tokio::test]
+async fn several_series_become_one_number_only_as_the_policy_says() {
+    let body = success("vector", &format!("[{},{},{}]", series("1"), series("4"), series("2")));
+    for (how, expected) in [(Series::Max, 4.0), (Series::Min, 1.0), (Series::Sum, 7.0)] {
+        let terms = Terms { series: how, ..Terms::default() };
+        assert_eq!(asked_on(&body, &terms).await, Outcome::Value(expected), "{how:?}");
+    }
+    assert_eq!(class(&asked_on(&body, &Terms::default()).await), Some(ManySeries));
+    let holes = success("vector", &format!("[{},{}]", series("1"), series("NaN")));
+    let terms = Terms { series: Series::Max, ..Terms::default() };
+    assert_eq!(asked_on(&holes, &terms).await, Outcome::NoData, "a series without a number is not left out");
+}
+
+#[tokio::test]
+async fn a_number_that_rests_on_too_few_requests_is_none() {
+    let body = success("scalar", r#"[1.5,"40"]"#);
+    let terms = |least| Terms {
+        samples: Some(crate::metrics::terms::Count { query: "count".to_owned(), least }),
+        ..Terms::default()
+    };
+    assert_eq!(asked_on(&body, &terms(40.0)).await, Outcome::Value(40.0));
+    assert_eq!(asked_on(&body, &terms(41.0)).await, Outcome::TooFew { found: 40.0, wanted: 41.0 });
+    let nothing = success("vector", "[]");
+    assert_eq!(asked_on(&nothing, &terms(1.0)).await, Outcome::NoData);
+}
+
+#[tokio::test]
+async fn a_policy_may_ignore_warnings_and_want_fresher_samples() {
+    let warned = success("scalar", r#"[1,"2"]"#).replacen('{', r#"{"warnings":["a store is down"],"#, 1);
+    assert_eq!(class(&asked_on(&warned, &Terms::default()).await), Some(Warnings));
+    let terms = Terms {
+        warnings: OnWarnings::Ignore,
+        max_sample_age: Some(Duration::from_secs(7)),
+        timeout: Some(Duration::from_secs(3)),
+        ..Terms::default()
+    };
+    let fake = fake(Reply::Full(200, warned), Duration::from_secs(20)).await;
+    assert_eq!(fake.source.ask_on("up", Timestamp::UNIX_EPOCH, &terms).await, Outcome::Value(2.0));
+    let (_, _, body) = fake.seen.lock().unwrap()[0].clone();
+    assert!(body.ends_with("lookback_delta=7000ms&timeout=3000ms"), "{body}");
+}

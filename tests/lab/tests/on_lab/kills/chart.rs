@@ -63,7 +63,9 @@ async fn alone_an_upgrade_in_the_middle_of_a_rollout_writes_nothing_but_the_epoc
             let epoch = app.rollout().await?.status["epoch"].as_u64();
 
             let audit = Audit::begin()?;
-            controller.upgrade(&["--reuse-values", "--set", "podAnnotations.upgraded=yes"]).await?;
+            controller
+                .upgrade(&["--reset-then-reuse-values", "--set", "podAnnotations.upgraded=yes"])
+                .await?;
             let next = controller.after(&leader).await?;
             assert_ne!(next.pod, leader.pod, "another pod leads");
             app.until("the new term's epoch", |rollout| {

@@ -52,7 +52,7 @@ impl Controller {
     {
         let controller = Self::of(space);
         let before = controller.values().await?;
-        let changed = controller.upgrade(&[&["--reuse-values"], args].concat()).await;
+        let changed = controller.upgrade(&[&["--reset-then-reuse-values"], args].concat()).await;
         let done = match changed {
             Ok(()) => AssertUnwindSafe(body(&controller)).catch_unwind().await,
             Err(error) => Ok(Err(error)),
