@@ -16,9 +16,12 @@ use crate::{
 };
 
 /// How many tests run on the lab at once. Each has a Kubernetes namespace of its own.
-const SIDE_BY_SIDE: usize = 6;
+const SIDE_BY_SIDE: usize = 4;
 /// Tests whose name contains this disturb the whole lab (they stop parts of it), and run after all others.
 const ALONE: &str = "alone";
+/// Tests whose name contains this try further moments of something that another test tries: they run only when a filter
+/// asks for them.
+const FURTHER: &str = "::also_";
 
 /// Set to anything, it keeps the table of the turns of events in [`TABLE`], from [`FROM_HERE`] on; else it is only printed.
 const WRITE: &str = "WRITE_DOCS";
@@ -148,7 +151,8 @@ fn names(program: &Path) -> Result<Vec<String>, Error> {
 
 /// Tests that run side by side, and those that run alone.
 fn split(names: &[String], filter: Option<&str>) -> (Vec<String>, Vec<String>) {
-    let chosen = names.iter().filter(|name| filter.is_none_or(|part| name.contains(part)));
+    let chosen =
+        names.iter().filter(|name| filter.map_or(!name.contains(FURTHER), |part| name.contains(part)));
     let (alone, together) = chosen.cloned().partition(|name| name.contains(ALONE));
     (together, alone)
 }
@@ -165,6 +169,13 @@ mod tests {
         assert_eq!(alone, ["faults::alone_prometheus_stops", "canary::alone_b"]);
         let (together, alone) = split(&names, Some("canary"));
         assert_eq!((together.len(), alone), (1, vec!["canary::alone_b".to_owned()]));
+    }
+
+    #[test]
+    fn further_moments_are_tried_only_when_they_are_asked_for() {
+        let names = ["turns::at_rest", "turns::also_in_flight"].map(String::from);
+        assert_eq!(split(&names, None).0, ["turns::at_rest"]);
+        assert_eq!(split(&names, Some("turns")).0.len(), 2);
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Turn {
             faults.extend(last.iter().filter_map(|(_, record)| end.last(way, record)));
         }
         let row = self.row(seconds);
-        if row.requests < 100 {
+        if row.requests < 50 {
             faults.push(format!("too few requests to tell anything: {}", row.requests));
         }
         for (tag, count) in self.started() {

@@ -37,17 +37,17 @@ mod the_annotation_is_removed {
 
     // During the adoption it is a race of milliseconds whether there is still a way back.
     crate::turns::at_each_moment!(run;
-        while_preparing: Preparing,
-        before_the_first_pod_is_ready: Starting,
+        also_while_preparing: Preparing,
+        also_before_the_first_pod_is_ready: Starting,
         at_the_first_step: FirstStep,
-        at_the_last_step: LastStep,
-        while_the_canary_fills: Filling,
-        once_services_are_widened: Widened,
+        also_at_the_last_step: LastStep,
+        also_while_the_canary_fills: Filling,
+        also_once_services_are_widened: Widened,
         once_services_are_narrowed: Narrowed,
-        once_the_deployment_is_let_go: Released,
-        while_the_canary_service_drains: Draining,
+        also_once_the_deployment_is_let_go: Released,
+        also_while_the_canary_service_drains: Draining,
         while_rolling_back: RollingBack,
-        once_rolled_back: RolledBack,
+        also_once_rolled_back: RolledBack,
     );
 }
 

@@ -77,8 +77,8 @@ mod the_canary_replica_set_is_deleted {
 
     crate::turns::at_each_moment!(run;
         at_the_first_step: FirstStep,
-        at_the_last_step: LastStep,
-        while_the_canary_fills: Filling,
+        also_at_the_last_step: LastStep,
+        also_while_the_canary_fills: Filling,
     );
 }
 

@@ -149,9 +149,9 @@ mod the_canary_service_is_deleted {
     }
 
     crate::turns::at_each_moment!(run;
-        before_the_first_pod_is_ready: Starting,
+        also_before_the_first_pod_is_ready: Starting,
         at_the_first_step: FirstStep,
-        at_the_last_step: LastStep,
-        while_the_canary_service_drains: Draining,
+        also_at_the_last_step: LastStep,
+        also_while_the_canary_service_drains: Draining,
     );
 }

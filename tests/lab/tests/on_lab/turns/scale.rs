@@ -38,16 +38,16 @@ mod up_and_down_again {
     }
 
     crate::turns::at_each_moment!(run;
-        while_preparing: Preparing,
+        also_while_preparing: Preparing,
         at_the_first_step: FirstStep,
-        at_the_last_step: LastStep,
-        while_the_canary_fills: Filling,
-        once_services_are_widened: Widened,
+        also_at_the_last_step: LastStep,
+        also_while_the_canary_fills: Filling,
+        also_once_services_are_widened: Widened,
         once_services_are_narrowed: Narrowed,
         during_the_adoption: Adopted,
-        while_the_canary_service_drains: Draining,
+        also_while_the_canary_service_drains: Draining,
         while_rolling_back: RollingBack,
-        once_rolled_back: RolledBack,
+        also_once_rolled_back: RolledBack,
     );
 }
 
@@ -92,15 +92,15 @@ mod to_zero_and_back {
     }
 
     crate::turns::at_each_moment!(run;
-        while_preparing: Preparing,
+        also_while_preparing: Preparing,
         at_the_first_step: FirstStep,
-        at_the_last_step: LastStep,
-        while_the_canary_fills: Filling,
+        also_at_the_last_step: LastStep,
+        also_while_the_canary_fills: Filling,
         once_services_are_narrowed: Narrowed,
         during_the_adoption: Adopted,
-        while_the_canary_service_drains: Draining,
+        also_while_the_canary_service_drains: Draining,
         while_rolling_back: RollingBack,
-        once_rolled_back: RolledBack,
+        also_once_rolled_back: RolledBack,
     );
 }
 
