@@ -7,6 +7,7 @@ mod handover;
 mod input;
 mod kills;
 mod metrics;
+mod native;
 mod people;
 mod pods;
 mod reaction;
