@@ -94,6 +94,11 @@ pub(super) fn go_on(pass: &mut Pass) {
         ) {
             return;
         }
+        let empty = pass.stable().is_some_and(|stable| stable.available == 0);
+        if pass.held() && pass.d.replicas > 0 && empty {
+            pass.wait("Stable", "waiting for pods of stable before the canary's are ended");
+            return;
+        }
         if let Some(canary) = canary {
             if canary.replicas > 0 {
                 pass.writes.push(object::scale(&canary.meta, 0));

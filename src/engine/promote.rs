@@ -7,7 +7,7 @@ use jiff::SignedDuration;
 
 use serde_json::json;
 
-use super::{Kind, ReplicaSet, judge, native, object, pass::Pass, prepare, rest, step};
+use super::{Kind, ReplicaSet, Write, back, judge, native, object, pass::Pass, prepare, rest, step};
 use crate::api::{End, Handover, Phase};
 
 /// By this annotation the Deployment controller says that it has taken a `ReplicaSet` as its own.
@@ -147,6 +147,12 @@ fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
     let least = pass.trial().handed.unwrap_or(0).min(pass.d.replicas);
     if stamped && stable.replicas == 0 {
         pass.enter(Handover::Released);
+    } else if stable.template == pass.d.template {
+        // Its controller takes stable for the new one again, and ends the canary at once.
+        back::withdraw(pass, "Withdrawn", "stable's template was pushed again");
+        // Here the Services come first: they point at the canary.
+        pass.writes.sort_by_key(|write| !matches!(write, Write::Patch { kind: Kind::Service, .. }));
+        pass.writes.push(object::return_to(pass.d, pass.r, canary));
     } else if canary.template != pass.d.template {
         adopted_as_old(pass, canary, stable);
     } else if canary.replicas < least && stable.replicas >= least {
@@ -226,7 +232,7 @@ fn release(pass: &mut Pass) {
 }
 
 fn end(pass: &mut Pass) {
-    if !super::back::cleaned(pass) {
+    if !back::cleaned(pass) {
         return;
     }
     match pass.canary().or_else(|| native::successor(pass)) {

@@ -172,7 +172,10 @@ pub(super) const ALL: &[Reason] = &[
         Waiting,
         "Stable",
         "The ReplicaSet that serves was deleted: the Deployment controller has to make it anew.",
-        &["the stable ReplicaSet is gone: waiting for the Deployment controller"],
+        &[
+            "the stable ReplicaSet is gone: waiting for the Deployment controller",
+            "waiting for pods of stable before the canary's are ended",
+        ],
     ),
     reason(
         Waiting,

@@ -126,3 +126,30 @@ fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutt
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
+
+#[test]
+fn stables_template_pushed_in_the_moment_of_the_handover_is_served_by_the_pods_that_are_there() {
+    let mut world = adopted();
+    world.push("demo:v1");
+    world.pass();
+    assert_eq!(world.weight(), 0);
+    assert_eq!(world.s.services[0].selector[crate::api::HASH], "s1");
+    assert_eq!(
+        world.canary().controller.as_deref(),
+        Some("uid-web-rollout"),
+        "else it would be ended under traffic"
+    );
+    world.controller = true;
+    for _ in 0..200 {
+        let more = world.pass();
+        assert_eq!(world.s.replica_sets[0].replicas, 4, "{:?}", world.status());
+        if !more {
+            break;
+        }
+    }
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v1");
+    assert_eq!(world.status().history.last().unwrap().outcome, End::Withdrawn);
+    assert!(!world.s.deployment.as_ref().unwrap().paused);
+    assert_eq!(world.s.replica_sets.len(), 1);
+}
