@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Service;
 use lab::support::turn::{At, End, SOON, Turn, Way};
-use lab::support::{Failure, HttpRoute, Space};
+use lab::support::{Failure, HttpRoute, Seen, Space};
 
 /// How long a weight that somebody else wrote may stand.
 const REVERTED: Duration = Duration::from_secs(10);
@@ -27,7 +27,12 @@ async fn weights_edited_by_hand_in_flight_are_put_back() -> Result<(), Failure> 
             {"op": "replace", "path": "/spec/rules/0/backendRefs/1/weight", "value": 100}]"#,
         )
         .await?;
-        space.weight("web", 25, REVERTED).await?;
+        let route = &turn.trails.route;
+        let at = |percent| {
+            move |seen: &Seen<HttpRoute>| (seen.object.percent("web-canary") == percent).then_some(seen.at)
+        };
+        let by_hand = route.first(edited, "100 % by hand", REVERTED, at(100)).await?;
+        route.first(by_hand, "25 % again", REVERTED, at(25)).await?;
         let weights: Vec<u64> =
             turn.trails.weights().into_iter().filter(|(at, _)| *at > edited).map(|(_, w)| w).collect();
         assert!(weights.starts_with(&[100, 25]), "{weights:?}");
