@@ -84,18 +84,26 @@ fn narrow(pass: &mut Pass) {
         .collect();
     if !pins.is_empty() {
         pass.writes.extend(pins);
-        pass.trial().stage_since = None;
+        interrupted(pass);
         return;
     }
     let behind = |service: &super::Service| {
         pass.ready(service, &canary) >= n && (service.widen_only || pass.ready(service, &stable) == 0)
     };
     if !pass.services().all(behind) {
-        pass.trial().stage_since = None;
+        interrupted(pass);
         pass.wait("Endpoints", "waiting for the canary alone behind the Services");
     } else if pass.lasted(pass.s.drain, "Draining", "connections to stable drain") {
         pass.enter(Handover::Adopted);
     }
+}
+
+/// Somebody took the pin off in the middle of the drain. It isn't begun anew, or whoever applies a Service again and again
+/// would hold the handover for ever; but the proxies get their time to follow.
+fn interrupted(pass: &mut Pass) {
+    let least = pass.s.now - (pass.s.drain - OVERLAP).max(SignedDuration::ZERO);
+    let trial = pass.trial();
+    trial.stage_since = trial.stage_since.map(|since| since.max(least));
 }
 
 /// Each precondition is looked at in the pass that adopts; the resource version fences what was looked at.

@@ -260,3 +260,27 @@ fn a_pin_that_somebody_else_took_off_leaves_no_mark() {
     world.rest();
     assert!(world.s.services[0].meta.annotations.is_empty());
 }
+
+#[test]
+fn a_tool_that_applies_the_service_again_and_again_does_not_hold_the_handover() {
+    let mut world = at(100);
+    let narrowed = |world: &World| {
+        world.status().trial.as_ref().and_then(|trial| trial.handover) == Some(crate::api::Handover::Narrowed)
+    };
+    world.until(narrowed);
+    let mut applied = world.s.now;
+    for _ in 0..200 {
+        if !narrowed(&world) {
+            return;
+        }
+        if world.s.now >= applied + 1500.milliseconds() {
+            applied = world.s.now;
+            world.s.services[0].selector.remove(HASH);
+        }
+        let before = world.s.now;
+        world.pass();
+        // Time goes on as it does between two of the tool's writes.
+        world.s.now = world.s.now.min(before + 500.milliseconds());
+    }
+    panic!("held: {:?}", world.status());
+}
