@@ -22,7 +22,17 @@ pub(super) fn without_deployment(s: &Snapshot) -> Decision {
         writes.extend(routes.filter_map(|(route, original)| {
             object::restored(route, &gateway::restored(&route.spec, &pair, original))
         }));
-        writes.extend(valid::plain(s).filter_map(|service| object::pin(service, None)));
+        // A canary that nobody wants any more is not to be shown by Services that lose their pin.
+        let canary = s.rollout.as_ref().and_then(|r| r.status.canary.as_ref());
+        let canary =
+            canary.and_then(|canary| s.replica_sets.iter().find(|set| set.meta.name == canary.replica_set));
+        match canary.filter(|set| set.existing > 0 || set.replicas > 0) {
+            Some(canary) => {
+                writes.extend((canary.replicas > 0).then(|| object::scale(&canary.meta, 0)));
+                return Decision { writes, in_flight: true, ..Decision::default() };
+            }
+            None => writes.extend(valid::plain(s).filter_map(|service| object::pin(service, None))),
+        }
     }
     if writes.is_empty() {
         writes.extend(s.rollout.iter().filter_map(|r| object::finalizer(r, false)));
