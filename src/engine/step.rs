@@ -127,12 +127,12 @@ pub(super) fn weighted(pass: &mut Pass, weight: u8, deadline: Duration) -> bool 
             return false;
         }
     }
+    // A failure counts from the first request on, though the step is measured only when the shift is seen.
+    pass.trial().traffic_since.get_or_insert(now);
     if pass.trial().weighted_at.is_none() && !share::arrived(pass, weight) {
         return false;
     }
-    let trial = pass.trial();
-    trial.weighted_at.get_or_insert(now);
-    trial.traffic_since.get_or_insert(now);
+    pass.trial().weighted_at.get_or_insert(now);
     true
 }
 

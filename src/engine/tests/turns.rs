@@ -283,3 +283,17 @@ fn a_tool_that_applies_the_service_again_and_again_does_not_hold_the_handover() 
     }
     panic!("held: {:?}", world.status());
 }
+
+#[test]
+fn a_failure_does_not_wait_until_the_shift_is_seen() {
+    let mut world = World::stable();
+    world.s.router = Some(Router { source: "default".into(), share: "share".into() });
+    world.share = 0.0;
+    world.answer = Outcome::Value(0.1);
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(25));
+    let shifted = world.s.now;
+    world.until(|world| world.status().phase == Phase::RollingBack);
+    assert!(world.s.now <= shifted + 3.seconds(), "the query's two seconds after the first request");
+}
