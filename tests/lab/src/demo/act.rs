@@ -95,7 +95,10 @@ async fn watch(
                 screen.note(&format!("pod {pod} is started"));
             }
         }
-        let asked = trails.weights().last().map_or(0, |(_, weight)| *weight);
+        let weights: Vec<u64> = trails.weights().into_iter().map(|(_, weight)| weight).collect();
+        // With its pods handed over a version has all traffic, and the route needs no weight any more.
+        let handed = weights.contains(&100) && !matches!(rollout.phase(), "RollingBack" | "RolledBack");
+        let asked = if handed { 100 } else { weights.last().copied().unwrap_or(0) };
         screen.draw(&Gauges {
             elapsed: began.elapsed(),
             phase: rollout.phase().to_owned(),
