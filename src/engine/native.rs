@@ -56,6 +56,6 @@ pub(super) fn end(pass: &mut Pass) {
 
 /// The `ReplicaSet` that the Deployment controller made of the template.
 pub(super) fn successor<'a>(pass: &Pass<'a>) -> Option<&'a ReplicaSet> {
-    let own = |set: &&ReplicaSet| set.controller.as_deref() == Some(&pass.d.meta.uid);
-    pass.s.replica_sets.iter().filter(own).find(|set| set.template == pass.d.template && set.replicas > 0)
+    let new = |set: &&ReplicaSet| pass.d.owns(set) && set.template == pass.d.template && set.replicas > 0;
+    pass.s.replica_sets.iter().find(new)
 }

@@ -177,6 +177,21 @@ pub(super) fn return_to(d: &Deployment, r: &Rollout, set: &ReplicaSet) -> Write 
     Write::Patch { kind: Kind::ReplicaSet, name, version, ops, stamp: Stamp::Annotation { exists: true } }
 }
 
+/// By this annotation the Deployment controller numbers the `ReplicaSets` that it has taken as its own.
+pub(super) const REVISION: &str = "deployment.kubernetes.io/revision";
+
+/// The Deployment controller's number of a `ReplicaSet`, if it has one.
+pub(super) fn number(meta: &Meta) -> Option<u64> {
+    meta.annotations.get(REVISION)?.parse().ok()
+}
+
+/// Numbers a `ReplicaSet` in the Deployment controller's place.
+pub(super) fn numbered(meta: &Meta, number: u64) -> Write {
+    let path = format!("/metadata/annotations/{}", escaped(REVISION));
+    let op = json!({"op": "add", "path": path, "value": number.to_string()});
+    unstamped(Kind::ReplicaSet, meta, vec![op])
+}
+
 /// Marks the `ReplicaSet` of a rejected template, so that a Rollout made anew knows it; nothing if it is marked already.
 pub(super) fn rejected(meta: &Meta, reason: &str) -> Option<Write> {
     let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
@@ -241,9 +256,9 @@ pub fn tag(template: &Value) -> String {
 
 /// Mints a revision: begins with `0`, so that it never meets a hash of the Deployment controller's (`SafeEncodeString`
 /// has no `0` and no `a`), and differs for each generation of each Deployment.
-pub(super) fn revision(d: &Deployment, attempt: u32) -> String {
+pub(super) fn revision(d: &Deployment) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789abcdfghjklmnpqrstvwxyz";
-    let text = format!("{}/{}/{attempt}", d.meta.uid, d.meta.generation);
+    let text = format!("{}/{}", d.meta.uid, d.meta.generation);
     let mut hash = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |h, byte| (h ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));

@@ -56,8 +56,7 @@ fn rejected_by_mark(pass: &Pass, set: &ReplicaSet) -> bool {
 fn loose<'a>(pass: &Pass<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a> {
     let (d, r, s) = (pass.d, pass.r, pass.s);
     s.replica_sets.iter().filter(move |set| {
-        let adopted = set.controller.as_deref() == Some(&d.meta.uid);
-        !adopted && !set.meta.deleting && set.meta.labels.get(api::ROLLOUT) == Some(&r.meta.name)
+        !d.owns(set) && !set.meta.deleting && set.meta.labels.get(api::ROLLOUT) == Some(&r.meta.name)
     })
 }
 

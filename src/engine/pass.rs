@@ -203,7 +203,21 @@ impl<'a> Pass<'a> {
 
     /// Whether the canary is the Deployment's own already.
     pub(super) fn adopted(&self) -> bool {
-        self.canary().is_some_and(|canary| canary.controller.as_deref() == Some(&self.d.meta.uid))
+        self.canary().is_some_and(|canary| self.d.owns(canary))
+    }
+
+    /// Another `ReplicaSet` of the Deployment than stable that has its template: its controller would take that one for new.
+    pub(super) fn twin(&self, stable: &ReplicaSet) -> Option<&'a ReplicaSet> {
+        let d = self.d;
+        let of_template = |set: &&ReplicaSet| d.owns(set) && set.template == d.template;
+        self.s.replica_sets.iter().filter(of_template).find(|set| set.meta.name != stable.meta.name)
+    }
+
+    /// Deletes a canary that is not the Deployment's own. Returns whether there is one.
+    pub(super) fn discard(&mut self) -> bool {
+        let loose = self.canary().filter(|_| !self.adopted());
+        self.writes.extend(loose.map(|canary| object::delete(Kind::ReplicaSet, &canary.meta)));
+        loose.is_some()
     }
 
     /// The Services that carry the Deployment's traffic.

@@ -37,11 +37,7 @@ pub(super) fn go_on(pass: &mut Pass) {
 /// No other `ReplicaSet` of the Deployment may have this template: its controller takes the oldest of them for the new one
 /// (`FindNewReplicaSet`). Returns whether there is none.
 fn cleared(pass: &mut Pass, stable: &ReplicaSet) -> bool {
-    let twin = pass.s.replica_sets.iter().find(|set| {
-        let own = set.controller.as_deref() == Some(&pass.d.meta.uid);
-        own && set.meta.name != stable.meta.name && set.template == pass.d.template
-    });
-    match twin {
+    match pass.twin(stable) {
         None => true,
         Some(twin) if twin.replicas == 0 && twin.existing == 0 => {
             pass.writes.push(object::delete(Kind::ReplicaSet, &twin.meta));
@@ -61,9 +57,7 @@ fn cleared(pass: &mut Pass, stable: &ReplicaSet) -> bool {
 fn create(pass: &mut Pass) {
     let known = pass.status.canary.clone().unwrap_or_default();
     if known.generation != pass.d.meta.generation {
-        let revision = object::revision(pass.d, 0);
-        let name = format!("{}-{revision}", pass.s.name);
-        pass.status.canary = Some(rest::version(&revision, &name, &pass.d.template, pass.d.meta.generation));
+        pass.status.canary = Some(rest::minted(pass));
         return;
     }
     let object = object::canary(pass.s, pass.d, pass.r, &known.replica_set, &known.revision);

@@ -5,13 +5,9 @@
 
 use jiff::SignedDuration;
 
-use serde_json::json;
-
 use super::{Kind, ReplicaSet, Write, back, judge, native, object, pass::Pass, prepare, rest, step};
 use crate::api::{End, Handover, Phase};
 
-/// By this annotation the Deployment controller says that it has taken a `ReplicaSet` as its own.
-const REVISION: &str = "deployment.kubernetes.io/revision";
 /// How long both versions stand behind the Services before they are narrowed: kube-proxy's own pace.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
@@ -117,15 +113,10 @@ fn adopt(pass: &mut Pass) {
         return;
     }
     let n = pass.d.replicas;
-    let twin = pass.s.replica_sets.iter().any(|set| {
-        set.controller.as_deref() == Some(&pass.d.meta.uid)
-            && set.meta.name != stable.meta.name
-            && set.template == pass.d.template
-    });
     let fit = [
         (pass.d.paused, "the Deployment is not paused"),
         (canary.template == pass.d.template, "the canary's template is not the Deployment's"),
-        (!twin, "another ReplicaSet of the Deployment has this template"),
+        (pass.twin(stable).is_none(), "another ReplicaSet of the Deployment has this template"),
         (canary.replicas == n && stable.replicas == n, "the ReplicaSets' sizes are not the Deployment's"),
         (
             canary.observed_generation >= canary.meta.generation && canary.available >= n,
@@ -134,14 +125,10 @@ fn adopt(pass: &mut Pass) {
         (canary.min_ready_seconds == pass.d.min_ready_seconds, "minReadySeconds differs"),
         (canary.meta.created >= stable.meta.created, "the canary's ReplicaSet is older than stable's"),
         (!canary.meta.deleting && !stable.meta.deleting, "a ReplicaSet is being deleted"),
-        (!canary.meta.annotations.contains_key(REVISION), "the canary carries a revision already"),
+        (!canary.meta.annotations.contains_key(object::REVISION), "the canary carries a revision already"),
     ];
     if let Some((_, why)) = fit.iter().find(|(holds, _)| !holds) {
-        if canary.replicas > n {
-            pass.writes.push(object::scale(&canary.meta, n));
-        } else {
-            pass.wait("Handover", format!("the handover waits: {why}"));
-        }
+        pass.wait("Handover", format!("the handover waits: {why}"));
         return;
     }
     pass.trial().handed = Some(n);
@@ -150,7 +137,7 @@ fn adopt(pass: &mut Pass) {
 
 /// The canary is the Deployment's: what its controller made of that is read from the objects alone (docs/handover.md).
 fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
-    let stamped = canary.meta.annotations.contains_key(REVISION);
+    let stamped = canary.meta.annotations.contains_key(object::REVISION);
     // One that was cut below what it was handed over with; one that has yet to grow with the Deployment is not.
     let least = pass.trial().handed.unwrap_or(0).min(pass.d.replicas);
     if stamped && stable.replicas == 0 {
@@ -206,16 +193,9 @@ fn take_home(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
 /// The template changed just before the adoption, so the Deployment controller counts the canary as one of its old
 /// `ReplicaSets`: it will neither stamp it nor shrink stable. Both are done in its place; the newer template stays held.
 fn adopted_as_old(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
-    if !canary.meta.annotations.contains_key(REVISION) {
-        let known = pass
-            .s
-            .replica_sets
-            .iter()
-            .filter_map(|set| set.meta.annotations.get(REVISION)?.parse::<u64>().ok());
-        let next = known.max().unwrap_or(0) + 1;
-        let path = "/metadata/annotations/deployment.kubernetes.io~1revision";
-        let op = json!({"op": "add", "path": path, "value": next.to_string()});
-        pass.writes.push(object::unstamped(Kind::ReplicaSet, &canary.meta, vec![op]));
+    if !canary.meta.annotations.contains_key(object::REVISION) {
+        let known = pass.s.replica_sets.iter().filter_map(|set| object::number(&set.meta));
+        pass.writes.push(object::numbered(&canary.meta, known.max().unwrap_or(0) + 1));
     } else if stable.replicas > 0 {
         pass.writes.push(object::scale(&stable.meta, 0));
     }

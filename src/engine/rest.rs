@@ -102,7 +102,7 @@ fn held(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
 /// The `ReplicaSet` that serves: the only one that has pods; without any, the one that is on record while the template is
 /// held, else the template's own.
 fn stable<'a>(pass: &Pass<'a>) -> Option<&'a ReplicaSet> {
-    let own = |set: &&ReplicaSet| set.controller.as_deref() == Some(&pass.d.meta.uid) && !set.meta.deleting;
+    let own = |set: &&ReplicaSet| pass.d.owns(set) && !set.meta.deleting;
     let sets = || pass.s.replica_sets.iter().filter(own);
     let active: Vec<_> = sets().filter(|set| set.replicas > 0).collect();
     match active.as_slice() {
@@ -132,6 +132,13 @@ pub(super) fn version(revision: &str, replica_set: &str, template: &Value, gener
     }
 }
 
+/// The Deployment's template under a revision of its own.
+pub(super) fn minted(pass: &Pass) -> Version {
+    let revision = object::revision(pass.d);
+    let name = format!("{}-{revision}", pass.s.name);
+    version(&revision, &name, &pass.d.template, pass.d.meta.generation)
+}
+
 /// Stable's own template is in place: nothing is on trial, nothing is held.
 fn settled(pass: &mut Pass) {
     pass.status.phase = Phase::Stable;
@@ -149,9 +156,7 @@ fn settled(pass: &mut Pass) {
             "stable's template is in place again: the Deployment is no longer held",
         );
     }
-    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
-        pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
-    }
+    pass.discard();
     pass.status.canary = None;
 }
 
@@ -209,9 +214,7 @@ fn skipped(pass: &mut Pass) -> bool {
         return false;
     };
     let by = person(skip.by.as_deref());
-    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
-        pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
-    }
+    pass.discard();
     pass.writes.extend(object::release(pass.d, true));
     (pass.status.canary, pass.status.failure, pass.status.attempt) = (None, None, None);
     pass.status.phase = Phase::Stable;
@@ -254,8 +257,7 @@ fn accept(pass: &mut Pass) -> Option<(valid::Valid, valid::Setup)> {
 fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
     pass.status.phase = Phase::Preparing;
     pass.status.failure = None;
-    if let Some(old) = pass.canary().filter(|_| !pass.adopted()) {
-        pass.writes.push(object::delete(Kind::ReplicaSet, &old.meta));
+    if pass.discard() {
         return;
     }
     pass.status.canary = None;
@@ -267,10 +269,9 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
         return;
     }
-    let revision = object::revision(pass.d, 0);
-    let name = format!("{}-{revision}", pass.s.name);
-    let tag = object::tag(&pass.d.template);
-    pass.status.canary = Some(version(&revision, &name, &pass.d.template, pass.d.meta.generation));
+    let canary = minted(pass);
+    let (revision, tag) = (canary.revision.clone(), canary.tag.clone());
+    pass.status.canary = Some(canary);
     pass.status.attempt = None;
     begin(pass, &valid, setup);
     pass.tell(
@@ -301,9 +302,7 @@ fn begin(pass: &mut Pass, valid: &valid::Valid, setup: valid::Setup) {
 
 /// The annotation is gone: nothing stays of Steelyard. A template that was held stays paused, for a person to resume.
 fn leave(pass: &mut Pass) {
-    if let Some(rejected) = pass.canary().filter(|_| !pass.adopted()) {
-        pass.writes.push(object::delete(Kind::ReplicaSet, &rejected.meta));
-    }
+    pass.discard();
     if let Some(write) =
         object::release(pass.d, pass.stable().is_some_and(|stable| stable.template == pass.d.template))
     {

@@ -4,9 +4,6 @@
 
 use super::{ReplicaSet, object, pass::Pass};
 
-/// By this annotation the Deployment controller numbers its `ReplicaSets`.
-const REVISION: &str = "deployment.kubernetes.io/revision";
-
 /// Two versions have pods: lets the native rollout go on to its end.
 pub(super) fn between(pass: &mut Pass) {
     let why = "the Deployment's pods are between two versions: waiting for one of them to serve alone";
@@ -29,9 +26,8 @@ pub(super) fn between(pass: &mut Pass) {
 
 /// The version that the native rollout was rolling out: the latest of those that have pods.
 fn target<'a>(pass: &Pass<'a>) -> Option<&'a ReplicaSet> {
-    let own = |set: &&ReplicaSet| set.controller.as_deref() == Some(&pass.d.meta.uid) && set.replicas > 0;
-    let number = |set: &&ReplicaSet| set.meta.annotations.get(REVISION).and_then(|n| n.parse::<u64>().ok());
-    pass.s.replica_sets.iter().filter(own).max_by_key(number)
+    let own = pass.s.replica_sets.iter().filter(|set| pass.d.owns(set) && set.replicas > 0);
+    own.max_by_key(|set| object::number(&set.meta))
 }
 
 /// One version serves again: brings what was pushed meanwhile. Returns whether there is something to bring.

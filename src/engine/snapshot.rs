@@ -107,6 +107,13 @@ pub struct Deployment {
     pub observed_generation: i64,
 }
 
+impl Deployment {
+    /// Whether it controls this `ReplicaSet`.
+    pub fn owns(&self, set: &ReplicaSet) -> bool {
+        set.controller.as_deref() == Some(&self.meta.uid)
+    }
+}
+
 /// The Rollout.
 #[derive(Clone, Debug)]
 pub struct Rollout {

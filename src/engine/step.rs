@@ -171,9 +171,7 @@ pub(super) fn suspended(pass: &mut Pass) -> bool {
     }
     let trial = pass.trial();
     (trial.weighted_at, trial.traffic_since, trial.short_since) = (None, None, None);
-    if let Some(write) = pass.take_back(None) {
-        pass.writes.push(write);
-    }
+    pass.writes.extend(pass.take_back(None));
     let stable = pass.stable_revision();
     pass.pin(Some(&stable));
     if let Some(canary) = pass.canary().filter(|canary| canary.replicas > 0) {
