@@ -262,9 +262,6 @@ pub struct Trial {
     pub since: Option<Timestamp>,
     /// The step, counted from 0.
     pub step: usize,
-    /// When the phase, or the step, began: its deadline counts from here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub step_since: Option<Timestamp>,
     /// When the step's weight was written: the router's deadline counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shifted_at: Option<Timestamp>,

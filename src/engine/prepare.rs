@@ -29,8 +29,6 @@ pub(super) fn go_on(pass: &mut Pass) {
         return;
     }
     pass.status.phase = Phase::Stepping;
-    let now = pass.s.now;
-    pass.trial().step_since = Some(now);
     step::go_on(pass);
 }
 

@@ -293,7 +293,6 @@ fn begin(pass: &mut Pass, valid: &valid::Valid, setup: valid::Setup) {
         canary_service: setup.canary_service,
         routes: [(route, original)].into(),
         since: Some(pass.s.now),
-        step_since: Some(pass.s.now),
         ..Trial::default()
     });
     pass.status.step = Some(format!("0/{}", valid.steps.len()));

@@ -260,10 +260,8 @@ fn passed(pass: &mut Pass, valid: &valid::Valid) {
 }
 
 fn next(pass: &mut Pass, valid: &valid::Valid, reason: &'static str, note: &str) {
-    let now = pass.s.now;
     let trial = pass.trial();
     trial.step += 1;
-    trial.step_since = Some(now);
     (trial.weighted_at, trial.short_since) = (None, None);
     for state in trial.metrics.values_mut() {
         state.tally = crate::analysis::Tally::default();
