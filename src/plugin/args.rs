@@ -88,6 +88,9 @@ pub enum Command {
         /// In all namespaces
         #[arg(short = 'A', long)]
         all_namespaces: bool,
+        /// Go on showing them: redrawn in a terminal, else a line per change
+        #[arg(short, long, conflicts_with = "output")]
+        watch: bool,
         /// Print this format instead
         #[arg(short, long, value_enum)]
         output: Option<Format>,

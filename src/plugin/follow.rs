@@ -18,7 +18,7 @@ use super::connect::Cluster;
 use crate::{api::Rollout, cluster::read};
 
 /// How long changes are gathered before the next look.
-const GATHER: Duration = Duration::from_millis(100);
+pub(super) const GATHER: Duration = Duration::from_millis(100);
 
 /// What is worth a look.
 pub(super) enum Watched<'a> {

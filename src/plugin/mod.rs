@@ -5,6 +5,7 @@ pub mod args;
 mod completion;
 mod connect;
 mod explain;
+mod fleet;
 mod follow;
 mod progress;
 mod screen;
@@ -157,7 +158,10 @@ async fn execute(cli: Cli) -> Result<Code, PluginError> {
                 Some(format) => formatted(format, &view)?,
             }
         }
-        Command::List { all_namespaces, output } => list(&cluster.await?, all_namespaces, output).await?,
+        Command::List { all_namespaces, watch: true, .. } => {
+            return fleet::watch(&cluster.await?, all_namespaces).await;
+        }
+        Command::List { all_namespaces, output, .. } => list(&cluster.await?, all_namespaces, output).await?,
         Command::Explain { target, output } => {
             let view = managed(&cluster.await?, &target.name).await?;
             match output {

@@ -88,6 +88,24 @@ pub(super) fn list(all: &[Listed], namespaces: bool, now: Timestamp) -> Vec<Stri
     table(&rows)
 }
 
+/// One rollout in a line that stands alone, without its age.
+pub(super) fn line(one: &Listed, namespace: bool) -> String {
+    let Listed { namespace: space, name, phase, step, weight, stable, canary, verdict, waiting, created: _ } =
+        one;
+    let name = if namespace { format!("{space}/{name}") } else { name.clone() };
+    let words = [
+        Some(name),
+        Some(phase.clone()),
+        step.clone(),
+        weight.map(|weight| format!("{weight} %")),
+        stable.as_ref().map(|tag| format!("stable {tag}")),
+        canary.as_ref().map(|tag| format!("canary {tag}")),
+        verdict.clone(),
+        waiting.clone(),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join("  ")
+}
+
 /// The lines of `history`, the latest first.
 pub(super) fn history(past: &[Past], now: Timestamp) -> Vec<String> {
     let mut rows = vec![row(["REVISION", "TAG", "OUTCOME", "REASON", "STARTED", "ENDED", "TOOK"])];

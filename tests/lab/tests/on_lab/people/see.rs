@@ -110,6 +110,36 @@ async fn get_follows_a_rollout_and_shows_it_as_a_tree_and_as_data() -> Result<()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn list_follows_all_rollouts_of_a_namespace_until_they_are_gone() -> Result<(), Failure> {
+    Space::run("list-watch", async |space| {
+        adopted(space, &policy(&[(25, LONG)])).await?;
+        let mut child = command(space, &["list", "-w"]).stdout(Stdio::piped()).spawn()?;
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut until = async |word: &str| {
+            let found = async {
+                while let Some(line) = lines.next_line().await? {
+                    if line.contains(word) {
+                        return Ok(line);
+                    }
+                }
+                Err(Failure::from(format!("list -w ended by itself before {word:?}")))
+            };
+            tokio::time::timeout(LIMIT, found).await?
+        };
+        until("web  Stable  stable v1").await?;
+        push(space, "v2").await?;
+        until("web  Stepping  1/1  25 %  stable v1  canary v2").await?;
+        space.kubectl(&["annotate", "deployment", "web", "steelyard.io/policy-"]).await?;
+        until("web  gone").await?;
+        child.kill().await?;
+        plugin(space, &["list", "-w", "-o", "json"]).await?.refused(3, "cannot be used with");
+        plugin(space, &["list", "-w", "--as", "mallory"]).await?.refused(3, "list Rollouts");
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_prints_a_rollout_in_120_columns_and_more_where_asked() -> Result<(), Failure> {
     Space::run("columns", async |space| {
         adopted(space, &policy(&[(25, LONG), (50, LONG)])).await?;
