@@ -45,10 +45,10 @@ pub struct RolloutPolicySpec {
     #[serde(default = "ten_minutes")]
     #[schemars(schema_with = "span::some")]
     pub deadline: Duration,
-    /// How long a revision that was Complete may be gone back to without steps. Not served yet.
+    /// Which versions that served before are gone back to without steps: in one switch, guarded by the same metrics.
+    /// Without it each version takes all steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "span::any")]
-    pub rollback_window: Option<Duration>,
+    pub rollback_window: Option<RollbackWindow>,
 }
 
 /// How Deployments of any namespace may roll out.
@@ -72,7 +72,7 @@ pub struct Strategy {
     /// In steps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub canary: Option<Canary>,
-    /// In one switch. Not served yet.
+    /// In one switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blue_green: Option<BlueGreen>,
 }
@@ -94,9 +94,9 @@ pub struct Traffic {
     /// Ingress. Not served yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ingress: Option<Unserved>,
-    /// No router: the Service itself. Not served yet.
+    /// No router: the Service itself. A canary shares by the number of pods, at most 50 %, and then takes all in one switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub service: Option<Unserved>,
+    pub service: Option<PlainService>,
 }
 
 /// Routes of the Gateway API.
@@ -107,6 +107,32 @@ pub struct GatewayApi {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub routes: Vec<String>,
+}
+
+/// A Service without a router.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlainService {
+    /// The Service whose name the canary Service takes; needed only where several select the Deployment's pods. All of them
+    /// are switched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub name: Option<String>,
+}
+
+/// Which versions that served before are gone back to without steps. All that is set must hold.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.revisions) || has(self.within)").message("set revisions, within, or both"))]
+pub struct RollbackWindow {
+    /// One of the last so many versions before the one that serves: 1 to 10.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 10))]
+    pub revisions: Option<u8>,
+    /// One that served no longer ago than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "span::some")]
+    pub within: Option<Duration>,
 }
 
 /// A field that is kept for later.
@@ -121,7 +147,8 @@ pub enum OnFail {
     #[default]
     #[serde(rename = "hold")]
     Hold,
-    /// Stable's template is written back. Not served yet.
+    /// Stable's template is written back. A tool that applies the Deployment again and again pushes the rejected one once
+    /// more: it then stays held, untried.
     #[serde(rename = "revert")]
     Revert,
 }

@@ -200,6 +200,9 @@ pub struct Past {
     pub revision: String,
     /// The tag of its first container's image.
     pub tag: String,
+    /// The revision that served before it; for one that was Complete, until it ended.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub before: String,
     /// How it ended: Complete, `RolledBack`, or Withdrawn because nobody wanted it any more.
     pub outcome: End,
     /// Why, in one word: the reason of the failure, or of the withdrawal.
@@ -255,6 +258,14 @@ pub struct Trial {
     pub service: String,
     /// The Service that selects the new version's pods.
     pub canary_service: String,
+    /// What moves the traffic.
+    pub shifting: Shifting,
+    /// Which version the Services were last told to lead to.
+    pub side: Side,
+    /// The weight that was last given, in percent.
+    pub given: u8,
+    /// Whether this goes back to a version that served not long ago: no steps, one switch.
+    pub returning: bool,
     /// The routes as they were before the rollout, by name.
     pub routes: BTreeMap<String, Original>,
     /// When the rollout began.
@@ -295,6 +306,30 @@ pub struct Trial {
     /// When the stage of a way back or of a handover began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stage_since: Option<Timestamp>,
+}
+
+/// What moves the traffic.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Shifting {
+    /// A route's weights. The Services lead to stable until the handover.
+    #[default]
+    Route,
+    /// A route's weights, and with all of them the Services.
+    RouteAndServices,
+    /// The Services alone: to stable, to both, or to the canary.
+    Services,
+}
+
+/// Which version the Services lead to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Side {
+    /// To stable.
+    #[default]
+    Stable,
+    /// To both, by the number of their pods.
+    Both,
+    /// To the canary.
+    Canary,
 }
 
 /// One metric in a step.
@@ -349,6 +384,9 @@ pub struct Failure {
     /// What it answered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
+    /// Whether stable's template was written back into the Deployment, as the policy's onFail says.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub reverted: bool,
     /// When the traffic was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,

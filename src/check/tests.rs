@@ -41,7 +41,6 @@ extra: 1
         (Sort::Invalid, "spec.strategy.canary.steps[1].hold"),
         (Sort::Invalid, "spec.strategy.canary.steps[2].weight"),
         (Sort::Invalid, "spec.strategy.canary.steps[3].weight"),
-        (Sort::NotYetSupported, "spec.strategy.canary.steps[4].gate"),
         (Sort::Missing, "spec.strategy.canary.steps[4].gate.person.message"),
         (Sort::Invalid, "spec.strategy.canary.steps[5]"),
         (Sort::Invalid, "spec.traffic.gatewayAPI.routes"),
@@ -57,7 +56,6 @@ extra: 1
         (Sort::Invalid, "spec.analysis.metrics[4].min"),
         (Sort::Missing, "spec.analysis.metrics[4].name"),
         (Sort::Invalid, "spec.analysis.metrics[4].scope"),
-        (Sort::NotYetSupported, "spec.onFail"),
     ];
     let mut found: Vec<(Sort, &str)> = found.iter().map(|(sort, path)| (*sort, path.as_str())).collect();
     let mut wanted = wanted.to_vec();

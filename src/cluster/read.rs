@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     api::{EPOCH, HASH, ROLLOUT},
-    engine::{Deployment, Meta, Pod, ReplicaSet, Rollout, Route, Service},
+    engine::{Deployment, Exposure, Meta, Pod, ReplicaSet, Rollout, Route, Service},
     traffic::gateway,
 };
 
@@ -134,9 +134,13 @@ pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
         meta: meta(object),
         selector: strings(object, "/spec/selector"),
         ports: object.pointer("/spec/ports").cloned().unwrap_or_default(),
-        widen_only: text(object, "/spec/type") == "LoadBalancer"
-            || local("/spec/externalTrafficPolicy")
-            || local("/spec/internalTrafficPolicy"),
+        exposure: if local("/spec/externalTrafficPolicy") || local("/spec/internalTrafficPolicy") {
+            Exposure::Local
+        } else if text(object, "/spec/type") == "LoadBalancer" {
+            Exposure::LoadBalancer
+        } else {
+            Exposure::Cluster
+        },
         ready,
         strangers: BTreeSet::new(),
     }

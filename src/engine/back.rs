@@ -1,7 +1,7 @@
 //! The way back: traffic first, in the pass that saw the reason; pods after the drain; the rest last.
 
-use super::{Kind, Reading, ReplicaSet, object, pass::Pass};
-use crate::api::{End, Failure, Phase};
+use super::{Kind, Reading, ReplicaSet, judge, object, pass::Pass};
+use crate::api::{End, Failure, OnFail, Phase, Side};
 
 /// Reasons for which a revision is withdrawn rather than rejected: it did nothing wrong.
 const WITHDRAWN: [&str; 6] = ["Withdrawn", "Superseded", "Released", "Left", "Skipped", "Orphaned"];
@@ -17,6 +17,7 @@ pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading
         at: Some(pass.s.now),
         template: Some(pass.d.template.clone())
             .filter(|pushed| pass.canary().is_none_or(|canary| canary.template != *pushed)),
+        reverted: false,
     };
     let revision = pass.revision();
     turn(pass, failure, Some(&revision));
@@ -52,10 +53,10 @@ fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
     pass.asks.clear();
     if pass.held() {
         pass.writes.extend(pass.take_back(failed));
-        pin_home(pass);
+        pin_home(pass, failed);
     } else {
         // Stable may be at its end, and a pinned Service with it: that comes before the route that leads there.
-        pin_home(pass);
+        pin_home(pass, failed);
         pass.writes.extend(pass.take_back(failed));
     }
     pass.status.phase = Phase::RollingBack;
@@ -63,23 +64,24 @@ fn turn(pass: &mut Pass, failure: Failure, failed: Option<&str>) {
     pass.status.failure = Some(failure);
     let trial = pass.trial();
     (trial.handover, trial.stage_since, trial.weighted_at) = (None, None, None);
+    (trial.side, trial.given) = (Side::Stable, 0);
 }
 
 /// Clients of the Services go back to stable as well; all versions serve them where the template isn't held any more, for
 /// then the Deployment controller may take stable down at any moment, or where it has begun to. A stable that is about to
 /// grow with the Deployment carries what it carried. Returns whether they are so already.
-fn pin_home(pass: &mut Pass) -> bool {
+fn pin_home(pass: &mut Pass, failed: Option<&str>) -> bool {
     let least = pass.canary().map_or(pass.d.replicas, |canary| canary.replicas.min(pass.d.replicas));
     let carries = |stable: &&ReplicaSet| pass.held() && stable.replicas >= least;
     let stable = pass.stable().filter(carries).map(|stable| stable.hash.as_str());
-    pass.pin(stable)
+    pass.pin_back(stable, failed)
 }
 
 /// Goes on with the way back.
 pub(super) fn go_on(pass: &mut Pass) {
     let canary = pass.canary();
     if canary.is_some_and(|canary| canary.existing > 0 || canary.replicas > 0) {
-        if !pin_home(pass) {
+        if !pin_home(pass, None) {
             return;
         }
         if let Some(write) = pass.take_back(None) {
@@ -114,6 +116,7 @@ pub(super) fn go_on(pass: &mut Pass) {
     let failure = pass.status.failure.clone().unwrap_or_default();
     let withdrawn = WITHDRAWN.contains(&failure.reason.as_str());
     pass.record(if withdrawn { End::Withdrawn } else { End::RolledBack });
+    let reverted = !withdrawn && reverted(pass, &failure);
     pass.status.trial = None;
     pass.status.observed_weight = None;
     pass.status.step = None;
@@ -131,10 +134,32 @@ pub(super) fn go_on(pass: &mut Pass) {
     } else {
         pass.status.phase = Phase::RolledBack;
         pass.late.extend(canary.and_then(|canary| object::rejected(&canary.meta, &failure.reason)));
-        let note =
-            format!("{}; the template stays held: push another, or the old one again", failure.message);
+        let note = if reverted {
+            format!("{}; stable's template is written back", failure.message)
+        } else {
+            format!("{}; the template stays held: push another, or the old one again", failure.message)
+        };
         pass.tell(true, "RolledBack", format!("RolledBack{}", pass.revision()), note);
     }
+}
+
+/// Writes stable's template back, if the policy says so and nobody wanted the way back himself. The failure stays on record,
+/// so that a tool that pushes the rejected template again only finds it held. Returns whether it is back.
+fn reverted(pass: &mut Pass, failure: &Failure) -> bool {
+    let wanted = judge::policy(pass).is_some_and(|valid| valid.on_fail == OnFail::Revert);
+    let Some(stable) = pass.stable().filter(|_| wanted && failure.reason != "Aborted" && pass.held()) else {
+        return false;
+    };
+    if stable.template != pass.d.template {
+        let rejected = failure.template.as_ref().or_else(|| pass.canary().map(|canary| &canary.template));
+        if rejected != Some(&pass.d.template) {
+            // A newer one came meanwhile: its own trial is next.
+            return false;
+        }
+        pass.writes.push(object::template(pass.d, &stable.template));
+    }
+    pass.status.failure = Some(Failure { reverted: true, ..failure.clone() });
+    true
 }
 
 /// Gives routes and Services back as they were; the canary Service goes once the router had time to let go of it.

@@ -15,8 +15,16 @@ use crate::{
 
 /// The policy that the rollout began with.
 pub(super) fn policy(pass: &Pass) -> Option<valid::Valid> {
-    let spec = pass.status.trial.as_ref()?.policy.as_ref()?;
-    pass.valid.get_or_init(|| valid::valid(spec).ok()).clone()
+    let trial = pass.status.trial.as_ref()?;
+    let spec = trial.policy.as_ref()?;
+    let read = || {
+        let mut valid = valid::valid(spec).ok()?;
+        if trial.returning {
+            valid.stages = vec![valid::Stage::Shift(valid::Shift::ALL)];
+        }
+        Some(valid)
+    };
+    pass.valid.get_or_init(read).clone()
 }
 
 /// Turns back if anything asks for it: a person, a template, a pod, a metric. Returns whether the rollout turned.
@@ -26,10 +34,7 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
         return false;
     }
     let revision = pass.revision();
-    if let Some(mark) =
-        pass.route().and_then(|(route, _)| route.meta.annotations.get(crate::api::FAILED).cloned())
-        && mark == revision
-    {
+    if pass.marked_failed(&revision) {
         back::fail(pass, "Failed", "traffic was taken back before this term of leadership began", None);
         return true;
     }

@@ -5,6 +5,7 @@
 //! next pass; the one exception is the way back, where the route comes first and carries a mark of its own.
 
 mod back;
+mod gate;
 mod judge;
 mod native;
 mod object;
@@ -17,6 +18,7 @@ pub mod reasons;
 mod rest;
 mod settle;
 mod share;
+mod shift;
 mod snapshot;
 mod step;
 pub mod valid;

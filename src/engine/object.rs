@@ -103,6 +103,29 @@ pub(super) fn pin(service: &Service, hash: Option<&str>) -> Option<Write> {
     }
 }
 
+/// Pins a Service to a hash, or unpins it, and marks it with the revision that failed; nothing if all that is so already.
+pub(super) fn failed_pin(service: &Service, hash: Option<&str>, revision: &str) -> Option<Write> {
+    let path = format!("/spec/selector/{}", api::HASH);
+    let now = service.selector.get(api::HASH).map(String::as_str);
+    let mut ops = Vec::new();
+    match hash {
+        _ if now == hash => {}
+        Some(hash) => ops.push(json!({"op": "add", "path": path, "value": hash})),
+        None => ops.push(json!({"op": "remove", "path": path})),
+    }
+    let marked = service.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision);
+    if ops.is_empty() && marked {
+        return None;
+    }
+    if service.meta.annotations.is_empty() {
+        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
+    }
+    let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
+    ops.push(json!({"op": "add", "path": path, "value": revision}));
+    let (name, version) = (service.meta.name.clone(), service.meta.version.clone());
+    Some(Write::Patch { kind: Kind::Service, name, version, ops, stamp: Stamp::Annotation { exists: true } })
+}
+
 /// Removes our marks from an object's annotations.
 pub(super) fn unmark(meta: &Meta) -> Vec<Value> {
     [api::EPOCH, api::FAILED]

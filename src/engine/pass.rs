@@ -4,16 +4,12 @@ use std::{cell::OnceCell, collections::BTreeMap, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use serde_json::Value;
 
 use super::{
-    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Route, Service, Snapshot, Write, object,
+    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Service, Snapshot, Write, object,
     valid::{Valid, plain},
 };
-use crate::{
-    api::{self, End, Handover, Past, Phase, RolloutStatus, Trial, Waiting},
-    traffic::gateway::{self, Original, Pair, RouteError},
-};
+use crate::api::{self, End, Handover, Past, Phase, RolloutStatus, Shifting, Trial, Waiting};
 
 /// One pass in the making.
 pub(super) struct Pass<'a> {
@@ -56,9 +52,11 @@ impl<'a> Pass<'a> {
                 .filter(|(route, _)| old(&route.meta))
                 .map(|(r, _)| object::patch(Kind::HttpRoute, &r.meta, vec![])),
         );
-        for service in
-            self.services().filter(|service| service.selector.contains_key(api::HASH) && old(&service.meta))
-        {
+        // A Service that leads to both versions has no pin to tell it by.
+        let used = |service: &&Service| {
+            service.selector.contains_key(api::HASH) || self.shifting() == Shifting::Services
+        };
+        for service in self.services().filter(used).filter(|service| old(&service.meta)) {
             stamps.push(object::patch(Kind::Service, &service.meta, vec![]));
         }
         if let Some(canary) = self.canary().filter(|canary| old(&canary.meta) && !self.adopted()) {
@@ -186,6 +184,7 @@ impl<'a> Pass<'a> {
         let past = Past {
             revision: canary.revision.clone(),
             tag: canary.tag.clone(),
+            before: self.stable_revision(),
             outcome,
             reason: self.status.failure.as_ref().map(|failure| failure.reason.clone()),
             started: self.status.trial.as_ref().and_then(|trial| trial.since),
@@ -230,70 +229,6 @@ impl<'a> Pass<'a> {
     pub(super) fn canary_service(&self) -> Option<&'a Service> {
         let name = &self.status.trial.as_ref()?.canary_service;
         self.s.services.iter().find(|service| service.meta.name == *name)
-    }
-
-    /// The route in use, and how it was.
-    pub(super) fn route(&self) -> Option<(&'a Route, Original)> {
-        let (name, original) = self.status.trial.as_ref()?.routes.first_key_value()?;
-        let route = self.s.routes.iter().find(|route| route.meta.name == *name)?;
-        Some((route, original.clone()))
-    }
-
-    fn pair<T>(&self, then: impl FnOnce(&Pair) -> T) -> Option<T> {
-        let trial = self.status.trial.as_ref()?;
-        let pair =
-            Pair { namespace: &self.s.namespace, stable: &trial.service, canary: &trial.canary_service };
-        Some(then(&pair))
-    }
-
-    /// The canary's weight as the route says.
-    pub(super) fn weight(&self) -> Option<u8> {
-        let (route, _) = self.route()?;
-        self.pair(|pair| gateway::seen(&route.spec, pair)).flatten()
-    }
-
-    /// The write that gives the canary this weight; nothing where the route has it, or is gone.
-    ///
-    /// # Errors
-    /// If the route, as somebody changed it meanwhile, can't carry the weight.
-    pub(super) fn reweight(&self, weight: u8) -> Result<Option<Write>, RouteError> {
-        let Some((route, original)) = self.route().filter(|_| self.weight() != Some(weight)) else {
-            return Ok(None);
-        };
-        let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight));
-        wanted.transpose().map(|wanted| Some(object::route(route, &wanted?, None)))
-    }
-
-    /// The write that takes all traffic from the canary, with the mark of the revision that failed, if one did. It never
-    /// gives up: a route that can't be weighed any more is given back as it was.
-    pub(super) fn take_back(&self, failed: Option<&str>) -> Option<Write> {
-        let (route, original) = self.route()?;
-        let marked = failed.is_none_or(|revision| {
-            route.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision)
-        });
-        if self.weight() == Some(0) && marked {
-            return None;
-        }
-        let wanted = self.pair(|pair| {
-            gateway::with_weight(&route.spec, pair, &original, 0)
-                .unwrap_or_else(|_| gateway::restored(&route.spec, pair, &original))
-        })?;
-        (wanted != route.spec || !marked).then(|| object::route(route, &wanted, failed))
-    }
-
-    /// The write that gives the route back as it was.
-    pub(super) fn unroute(&self) -> Option<Write> {
-        let (route, original) = self.route()?;
-        let wanted: Value = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
-        object::restored(route, &wanted)
-    }
-
-    /// Pins all Services that carry the Deployment's traffic, or unpins them. Returns whether they are so already.
-    pub(super) fn pin(&mut self, hash: Option<&str>) -> bool {
-        let pins: Vec<_> = self.services().filter_map(|service| object::pin(service, hash)).collect();
-        let done = pins.is_empty();
-        self.writes.extend(pins);
-        done
     }
 
     /// How many ready pods of a hash stand behind a Service.

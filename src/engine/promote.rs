@@ -6,7 +6,7 @@
 use jiff::SignedDuration;
 
 use super::{Kind, ReplicaSet, Write, back, judge, native, object, pass::Pass, prepare, rest, step};
-use crate::api::{End, Handover, Phase};
+use crate::api::{End, Handover, Phase, Side};
 
 /// How long both versions stand behind the Services before they are narrowed: kube-proxy's own pace.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
@@ -22,6 +22,8 @@ pub(super) fn go_on(pass: &mut Pass) {
     }
     match stage {
         Handover::Filling if pass.trial().native.is_some() => pass.enter(Handover::Native),
+        // The Services lead to the canary already, and to nothing else.
+        Handover::Filling if pass.trial().side == Side::Canary => pass.enter(Handover::Narrowed),
         Handover::Filling => pass.enter(Handover::Widened),
         Handover::Widened => {
             if widened(pass) {
@@ -75,7 +77,7 @@ fn narrow(pass: &mut Pass) {
     let (stable, canary, n) = (pass.stable_revision(), pass.revision(), pass.d.replicas);
     let pins: Vec<_> = pass
         .services()
-        .filter(|service| !service.widen_only)
+        .filter(|service| pass.flips(service))
         .filter_map(|s| object::pin(s, Some(&canary)))
         .collect();
     if !pins.is_empty() {
@@ -84,7 +86,7 @@ fn narrow(pass: &mut Pass) {
         return;
     }
     let behind = |service: &super::Service| {
-        pass.ready(service, &canary) >= n && (service.widen_only || pass.ready(service, &stable) == 0)
+        pass.ready(service, &canary) >= n && (!pass.flips(service) || pass.ready(service, &stable) == 0)
     };
     if !pass.services().all(behind) {
         interrupted(pass);
@@ -152,7 +154,7 @@ fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
         adopted_as_old(pass, canary, stable);
     } else if canary.replicas < least && stable.replicas >= least {
         // The Deployment's size changed in this very moment, and its controller shrank the canary for stable's sake.
-        take_home(pass, canary, stable);
+        take_home(pass, canary);
     } else if !pass.lasted(
         PROOF,
         "DeploymentController",
@@ -174,9 +176,8 @@ fn adopted(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
 }
 
 /// Traffic goes to stable, which has all its pods; then the canary is taken back, and the handover begins anew.
-fn take_home(pass: &mut Pass, canary: &ReplicaSet, stable: &ReplicaSet) {
-    pass.writes.extend(pass.take_back(None));
-    if !pass.pin(Some(&stable.hash)) || !pass.writes.is_empty() {
+fn take_home(pass: &mut Pass, canary: &ReplicaSet) {
+    if pass.send_home() {
         return;
     }
     pass.writes.push(object::return_to(pass.d, pass.r, canary));

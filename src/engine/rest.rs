@@ -8,7 +8,7 @@ use super::{
     settle, valid,
 };
 use crate::{
-    api::{Failure, Phase, Trial, Version},
+    api::{End, Failure, Phase, Trial, Version},
     traffic::gateway::{self, Pair},
 };
 
@@ -142,7 +142,11 @@ pub(super) fn minted(pass: &Pass) -> Version {
 /// Stable's own template is in place: nothing is on trial, nothing is held.
 fn settled(pass: &mut Pass) {
     pass.status.phase = Phase::Stable;
-    pass.status.failure = None;
+    // What was reverted stays on record: pushed again, it is not tried again.
+    let reverted = pass.status.failure.as_ref().is_some_and(|failure| failure.reverted);
+    if !reverted {
+        pass.status.failure = None;
+    }
     pass.status.verdict = None;
     (pass.status.step, pass.status.attempt) = (None, None);
     if pass.held()
@@ -156,8 +160,10 @@ fn settled(pass: &mut Pass) {
             "stable's template is in place again: the Deployment is no longer held",
         );
     }
-    pass.discard();
-    pass.status.canary = None;
+    if !reverted {
+        pass.discard();
+        pass.status.canary = None;
+    }
 }
 
 /// The held template is the one that was rejected: it is not tried again unasked.
@@ -274,29 +280,43 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
     pass.status.canary = Some(canary);
     pass.status.attempt = None;
     begin(pass, &valid, setup);
-    pass.tell(
-        false,
-        "Preparing",
-        format!("Prepare{revision}"),
-        format!("{tag} is held; its canary {revision} is being made"),
-    );
+    let note = if pass.trial().returning {
+        format!("{tag} is held; it served not long ago, so it comes back in one switch, as {revision}")
+    } else {
+        format!("{tag} is held; its canary {revision} is being made")
+    };
+    pass.tell(false, "Preparing", format!("Prepare{revision}"), note);
 }
 
 /// Writes down what the rollout works on, before anything is made of it.
 fn begin(pass: &mut Pass, valid: &valid::Valid, setup: valid::Setup) {
     let Policy::Found(spec) = &pass.s.policy else { return };
-    let (route, original) = setup.route;
+    let returning = served_before(pass, valid);
     pass.status.trial = Some(Trial {
         policy: Some(spec.clone()),
         services: pass.services().map(|service| service.meta.name.clone()).collect(),
         service: setup.service,
         canary_service: setup.canary_service,
-        routes: [(route, original)].into(),
+        shifting: valid.shifting,
+        returning,
+        routes: setup.route.into_iter().collect(),
         since: Some(pass.s.now),
         ..Trial::default()
     });
-    pass.status.step = Some(format!("0/{}", valid.steps.len()));
+    let stages = if returning { 1 } else { valid.stages.len() };
+    pass.status.step = Some(format!("0/{stages}"));
     pass.writes.extend(object::finalizer(pass.r, true));
+}
+
+/// Whether the template is one that served not long ago, as the policy's window counts: by the `ReplicaSet` that the
+/// Deployment still has of it, and by the rollout that replaced it.
+fn served_before(pass: &Pass, valid: &valid::Valid) -> bool {
+    let Some(window) = valid.window else { return false };
+    let Some(set) = pass.stable().and_then(|stable| pass.twin(stable)) else { return false };
+    let complete = pass.status.history.iter().rev().filter(|past| past.outcome == End::Complete);
+    let mut last = complete.take(window.revisions);
+    let replaced = last.find(|past| past.before == set.hash).and_then(|past| past.ended);
+    replaced.is_some_and(|at| pass.s.now <= Pass::after(at, window.within))
 }
 
 /// The annotation is gone: nothing stays of Steelyard. A template that was held stays paused, for a person to resume.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Ask, judge, pass::Pass};
 use crate::{
     analysis::Outcome,
+    api::Shifting,
     metrics::{template, terms::Terms},
 };
 
@@ -18,6 +19,10 @@ const CAP: Duration = Duration::from_secs(10);
 
 /// Reads the router's answers that came.
 pub(super) fn read(pass: &mut Pass) {
+    if pass.shifting() == Shifting::Services {
+        pass.status.observed_weight = by_number(pass);
+        return;
+    }
     let revision = pass.revision();
     for reading in pass.s.readings.iter().filter(|r| r.metric == METRIC && r.revision == revision) {
         let shifted = pass.trial().shifted_at;
@@ -28,6 +33,15 @@ pub(super) fn read(pass: &mut Pass) {
     }
 }
 
+/// Without a router each ready pod behind the Service gets alike: the canary's share is that of its pods.
+fn by_number(pass: &Pass) -> Option<u8> {
+    let name = &pass.status.trial.as_ref()?.service;
+    let service = pass.services().find(|service| service.meta.name == *name)?;
+    let [stable, canary] =
+        [pass.stable_revision(), pass.revision()].map(|hash| f64::from(pass.ready(service, &hash)));
+    percent(canary / (stable + canary))
+}
+
 /// A share of 0 to 1 in whole percent; none if it is no share.
 fn percent(share: f64) -> Option<u8> {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
@@ -36,7 +50,9 @@ fn percent(share: f64) -> Option<u8> {
 
 /// Asks the router, if the operator said how, as long as a weight was ever written.
 pub(super) fn ask(pass: &mut Pass) {
-    let Some(router) = pass.s.router.clone() else { return };
+    let Some(router) = pass.s.router.clone().filter(|_| pass.shifting() != Shifting::Services) else {
+        return;
+    };
     let Some(trial) = pass.status.trial.as_ref().filter(|trial| trial.shifted_at.is_some()) else { return };
     let now = pass.s.now;
     let due = trial.share_asked_at.map_or(now, |at| Pass::after(at, EVERY));
@@ -57,6 +73,9 @@ pub(super) fn ask(pass: &mut Pass) {
 
 /// Whether the shift to `weight` is seen, or has had its time. Half of the way counts: few requests make a coarse share.
 pub(super) fn arrived(pass: &mut Pass, weight: u8) -> bool {
+    if pass.shifting() == Shifting::Services {
+        return true;
+    }
     let (Some(_), Some(at)) = (&pass.s.router, pass.trial().shifted_at) else { return true };
     let before = pass.trial().weight_before;
     let until = Pass::after(at, CAP);

@@ -177,12 +177,23 @@ pub struct Service {
     pub selector: BTreeMap<String, String>,
     /// `spec.ports`, raw.
     pub ports: Value,
-    /// It is of type `LoadBalancer`, or its traffic policy is Local: it is widened, never narrowed.
-    pub widen_only: bool,
+    /// Who reaches it, and how.
+    pub exposure: Exposure,
     /// The names of the pods behind it that are ready.
     pub ready: BTreeSet<String>,
     /// The names of pods that its selector, less the hash, matches and that are another workload's.
     pub strangers: BTreeSet<String>,
+}
+
+/// Who reaches a Service, and how: what stands between its clients and its endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Each node's proxy.
+    Cluster,
+    /// A load balancer, which may know nodes or pods, and may be slow to learn of other ones.
+    LoadBalancer,
+    /// Proxies that know the pods of their own node only.
+    Local,
 }
 
 /// A pod.

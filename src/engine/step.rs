@@ -5,26 +5,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    ReplicaSet, back, judge, object,
+    ReplicaSet, back, gate, judge, object,
     pass::{Pass, person},
-    prepare, share, valid,
+    prepare, share,
+    valid::{self, Shift, Stage, Until},
 };
 use crate::{
     analysis::Verdict,
-    api::{Handover, Phase},
+    api::{Handover, Phase, Shifting},
     traffic::gateway::Acceptance,
 };
 
 /// How long a pod that is not ready is taken for one that is starting.
 const PATIENCE: Duration = Duration::from_secs(3);
-
-/// Pods that a weight needs: its share of the replicas, rounded up, at least one.
-pub(super) fn pods_for(weight: u8, replicas: i32) -> i32 {
-    ((i64::from(replicas) * i64::from(weight) + 99) / 100)
-        .clamp(1, i64::from(replicas.max(1)))
-        .try_into()
-        .unwrap_or(replicas)
-}
 
 /// Makes the canary this large and waits until it stands ready behind its Service. Returns whether it does.
 pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
@@ -42,12 +35,8 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
         pass.trial().short_since = None;
         return true;
     }
-    if ready == 0
-        && pass.weight().is_none_or(|weight| weight > 0)
-        && let Some(write) = pass.take_back(None)
-    {
+    if ready == 0 && pass.weight().is_none_or(|weight| weight > 0) && pass.send_home() {
         // No traffic without a ready pod, whatever the step says.
-        pass.writes.push(write);
         pass.tell(
             true,
             "CanaryUnready",
@@ -91,11 +80,11 @@ fn why_not_ready(pass: &mut Pass, canary: &ReplicaSet, since: Timestamp) -> Stri
 
 /// Gives the canary this weight and waits until its router has taken it. Returns whether it has.
 pub(super) fn weighted(pass: &mut Pass, weight: u8, deadline: Duration) -> bool {
-    match pass.reweight(weight) {
-        Ok(None) => {}
-        Ok(Some(write)) => {
-            pass.writes.push(write);
-            shifted(pass, weight);
+    let before = pass.weight().unwrap_or(0);
+    match pass.give(weight) {
+        Ok(true) => {}
+        Ok(false) => {
+            shifted(pass, before, weight);
             return false;
         }
         Err(error) => {
@@ -106,45 +95,65 @@ pub(super) fn weighted(pass: &mut Pass, weight: u8, deadline: Duration) -> bool 
             return false;
         }
     }
-    let now = pass.s.now;
-    match pass.route().map(|(route, _)| route.acceptance.clone()) {
-        Some(Acceptance::Accepted) => {}
-        Some(Acceptance::Pending) => {
-            let until = Pass::after(pass.trial().shifted_at.unwrap_or(now), deadline);
-            if now >= until {
-                back::fail(pass, "RouterSilent", "no gateway took the route's new weight in time", None);
-            } else {
-                pass.wait_until("Router", "waiting for the route's gateway to take the new weight", until);
-            }
-            return false;
-        }
-        Some(Acceptance::Rejected { reason, message }) => {
-            pass.wait("RouteRejected", format!("the gateway refuses the route: {reason} {message}"));
-            return false;
-        }
-        None => {
-            pass.wait("RouteGone", "the route was deleted: waiting for it");
-            return false;
-        }
+    if pass.shifting() != Shifting::Services && !taken(pass, deadline) {
+        return false;
     }
+    let now = pass.s.now;
     // A failure counts from the first request on, though the step is measured only when the shift is seen.
     pass.trial().traffic_since.get_or_insert(now);
-    if pass.trial().weighted_at.is_none() && !share::arrived(pass, weight) {
+    if pass.trial().weighted_at.is_none() && !(followed(pass, deadline) && share::arrived(pass, weight)) {
         return false;
     }
     pass.trial().weighted_at.get_or_insert(now);
     true
 }
 
+/// Whether a gateway has taken the route as it is now; else the wait is named.
+fn taken(pass: &mut Pass, deadline: Duration) -> bool {
+    match pass.route().map(|(route, _)| route.acceptance.clone()) {
+        Some(Acceptance::Accepted) => return true,
+        Some(Acceptance::Pending) => {
+            let now = pass.s.now;
+            let until = Pass::after(pass.trial().shifted_at.unwrap_or(now), deadline);
+            if now >= until {
+                back::fail(pass, "RouterSilent", "no gateway took the route's new weight in time", None);
+            } else {
+                pass.wait_until("Router", "waiting for the route's gateway to take the new weight", until);
+            }
+        }
+        Some(Acceptance::Rejected { reason, message }) => {
+            pass.wait("RouteRejected", format!("the gateway refuses the route: {reason} {message}"));
+        }
+        None => pass.wait("RouteGone", "the route was deleted: waiting for it"),
+    }
+    false
+}
+
+/// Whether the Services' endpoints are those of the version they lead to; else the wait is named.
+fn followed(pass: &mut Pass, deadline: Duration) -> bool {
+    if pass.followed() {
+        return true;
+    }
+    let now = pass.s.now;
+    let until = Pass::after(pass.trial().shifted_at.unwrap_or(now), deadline);
+    if now >= until {
+        let message = "the Services' endpoints did not follow their selectors in time";
+        back::fail(pass, "EndpointsSilent", message, None);
+    } else {
+        pass.wait_until("Endpoints", "waiting for the Services' endpoints to follow their selectors", until);
+    }
+    false
+}
+
 /// Tells of a weight that is written. One that only comes back, after somebody else took it off the route, doesn't begin
 /// the step anew: else whoever applies the route again and again would hold the rollout for ever.
-fn shifted(pass: &mut Pass, weight: u8) {
+fn shifted(pass: &mut Pass, before: u8, weight: u8) {
     if pass.trial().weighted_at.is_some() {
         let note = format!("somebody else changed the route: the canary gets its {weight} % again");
         pass.tell(true, "RouteRestored", format!("Restore{weight}"), note);
         return;
     }
-    let (now, before) = (pass.s.now, pass.weight().unwrap_or(0));
+    let now = pass.s.now;
     let trial = pass.trial();
     (trial.stage_since, trial.shifted_at) = (None, Some(now));
     trial.weight_before = before;
@@ -153,11 +162,11 @@ fn shifted(pass: &mut Pass, weight: u8) {
     pass.tell(false, "WeightShifted", format!("ShiftTo{weight}"), note);
 }
 
-/// What holds at every step, whatever somebody did meanwhile: Services pinned to stable, a canary Service. Returns whether
-/// it does.
+/// What holds at every step, whatever somebody did meanwhile: Services that lead where they were told to, a canary Service.
+/// Returns whether it does.
 pub(super) fn kept(pass: &mut Pass) -> bool {
-    let stable = pass.stable_revision();
-    pass.pin(Some(&stable)) && prepare::canary_service(pass)
+    let side = pass.trial().side;
+    pass.lead(side) && prepare::canary_service(pass)
 }
 
 /// A Deployment of no replicas is on trial no more than it serves: no weight, no canary pods, until there are some again.
@@ -171,9 +180,7 @@ pub(super) fn suspended(pass: &mut Pass) -> bool {
     }
     let trial = pass.trial();
     (trial.weighted_at, trial.traffic_since, trial.short_since) = (None, None, None);
-    pass.writes.extend(pass.take_back(None));
-    let stable = pass.stable_revision();
-    pass.pin(Some(&stable));
+    pass.send_home();
     if let Some(canary) = pass.canary().filter(|canary| canary.replicas > 0) {
         pass.writes.push(object::scale(&canary.meta, 0));
     }
@@ -188,19 +195,53 @@ pub(super) fn go_on(pass: &mut Pass) {
         return;
     }
     let index = pass.trial().step;
-    let Some((weight, hold)) = valid.steps.get(index).copied() else {
+    let Some(stage) = valid.stages.get(index) else {
         promote(pass, "all steps passed");
         return;
     };
-    pass.status.step = Some(format!("{}/{}", index + 1, valid.steps.len()));
-    judge::ask(pass, &valid);
-    if !filled(pass, pods_for(weight, pass.d.replicas), valid.deadline) || held_back(pass, weight) {
+    pass.status.step = Some(format!("{}/{}", index + 1, valid.stages.len()));
+    match stage {
+        Stage::Shift(shift) => {
+            pass.status.phase = Phase::Stepping;
+            if given(pass, &valid, *shift) {
+                measure(pass, &valid, *shift);
+            }
+        }
+        Stage::Gate(gate) => {
+            pass.status.phase = Phase::Waiting;
+            // What the canary has it keeps, and metrics go on guarding it.
+            let before = valid.stages[..index].iter().rev().find_map(|stage| match stage {
+                Stage::Shift(shift) => Some(*shift),
+                Stage::Gate(_) => None,
+            });
+            if before.is_none_or(|shift| given(pass, &valid, shift)) && gate::open(pass, gate) {
+                opened(pass, &valid);
+            }
+        }
+    }
+}
+
+/// Gives the canary the pods and the weight of a shift. Returns whether it has both.
+fn given(pass: &mut Pass, valid: &valid::Valid, shift: Shift) -> bool {
+    judge::ask(pass, valid);
+    if !filled(pass, shift.pods(pass.d.replicas), valid.deadline)
+        || held_back(pass, shift.weight)
+        || !weighted(pass, shift.weight, valid.deadline)
+    {
+        return false;
+    }
+    judge::ask(pass, valid);
+    true
+}
+
+/// A gate that opened is passed, unless the rollout is paused.
+fn opened(pass: &mut Pass, valid: &valid::Valid) {
+    if let Some(by) = pass.paused_by() {
+        pass.wait("Paused", format!("the gate is open; paused by {by}: waiting for `resume`"));
         return;
     }
-    if weighted(pass, weight, valid.deadline) {
-        judge::ask(pass, &valid);
-        measure(pass, &valid, weight, hold);
-    }
+    let note = format!("the gate of step {} of {} opened", pass.trial().step + 1, valid.stages.len());
+    next(pass, valid, "GateOpened", &note);
 }
 
 /// A paused rollout keeps the weight it has. Returns whether that keeps it from this one.
@@ -224,11 +265,19 @@ fn promoted(pass: &mut Pass, valid: &valid::Valid) -> bool {
     if wish.step.and_then(|step| usize::try_from(step).ok()) != Some(step) {
         return false;
     }
-    next(pass, valid, "StepSkipped", &format!("{by} promoted it past step {step} of {}", valid.steps.len()));
+    let of = valid.stages.len();
+    let (reason, note) = match valid.stages.get(pass.trial().step) {
+        Some(Stage::Gate(_)) => {
+            ("GateOpened", format!("{by} promoted it past the gate, step {step} of {of}"))
+        }
+        _ => ("StepSkipped", format!("{by} promoted it past step {step} of {of}")),
+    };
+    next(pass, valid, reason, &note);
     true
 }
 
-fn measure(pass: &mut Pass, valid: &valid::Valid, weight: u8, hold: Duration) {
+fn measure(pass: &mut Pass, valid: &valid::Valid, shift: Shift) {
+    let Shift { weight, hold, until: ends, .. } = shift;
     let now = pass.s.now;
     let verdict = judge::verdict(pass, valid);
     pass.status.verdict = Some(format!("{verdict:?}"));
@@ -237,7 +286,11 @@ fn measure(pass: &mut Pass, valid: &valid::Valid, weight: u8, hold: Duration) {
     let until = Pass::after(earliest, valid.deadline);
     let said = judge::last_error(pass);
     match verdict {
+        _ if now < earliest && weight == 0 => {
+            pass.wait_until("Preview", "measuring the preview, which has no traffic of the route", earliest);
+        }
         _ if now < earliest => pass.wait_until("Hold", format!("holding {weight} % and measuring"), earliest),
+        _ if ends == Until::Ready => passed(pass, valid),
         Verdict::Pass => passed(pass, valid),
         Verdict::Error => pass.wait("MetricsUnavailable", said),
         _ if now >= until => {
@@ -255,7 +308,7 @@ fn passed(pass: &mut Pass, valid: &valid::Valid) {
         pass.wait("Paused", format!("the step passed; paused by {by}: waiting for `resume`"));
         return;
     }
-    let note = format!("step {} of {} passed", pass.trial().step + 1, valid.steps.len());
+    let note = format!("step {} of {} passed", pass.trial().step + 1, valid.stages.len());
     next(pass, valid, "StepPassed", &note);
 }
 
@@ -269,7 +322,7 @@ fn next(pass: &mut Pass, valid: &valid::Valid, reason: &'static str, note: &str)
     let step = trial.step;
     pass.status.verdict = None;
     pass.tell(false, reason, format!("PassStep{step}"), note);
-    if step >= valid.steps.len() {
+    if step >= valid.stages.len() {
         promote(pass, "all steps passed");
     }
 }

@@ -2,9 +2,11 @@
 
 mod policy;
 mod setup;
+mod stages;
 
-pub use policy::{Metric, Valid, valid};
+pub use policy::{Metric, Valid, Window, valid};
 pub use setup::{Setup, plain, setup};
+pub use stages::{Shift, Size, Stage, Until};
 
 use crate::{
     api::{self, RolloutPolicySpec},

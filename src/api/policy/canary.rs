@@ -15,6 +15,11 @@ pub struct Canary {
     #[x_kube(validation = Rule::new("self.filter(s, has(s.weight)).map(s, s.weight).isSorted() && self.filter(s, has(s.weight)).all(s, self.exists_one(t, has(t.weight) && t.weight == s.weight))").message("weights must rise from step to step"))]
     #[x_kube(validation = Rule::new("self.exists(s, has(s.weight))").message("at least one step needs a weight"))]
     pub steps: Vec<Step>,
+    /// How long, after the last step, all traffic stays on the new version with stable at full scale beside it. Metrics go on
+    /// being asked, and a failure returns everything at once; only then are the pods handed over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "span::any")]
+    pub bake: Option<Duration>,
 }
 
 /// One step: a weight, or a match, a mirror or a gate.
@@ -32,7 +37,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::any")]
     pub hold: Option<Duration>,
-    /// The canary's size in percent of the Deployment's, such as `50%`. Not served yet.
+    /// The canary's size in percent of the Deployment's, such as `50%`. Default: enough for the weight, at least one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.matches('^(100|[1-9][0-9]?)%$')").message("must be a percentage from 1% to 100%"))]
@@ -44,7 +49,7 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 100))]
     pub mirror: Option<u8>,
-    /// A wait for a named thing. Not served yet.
+    /// A wait for a named thing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
@@ -77,10 +82,10 @@ pub struct Gate {
     /// For a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<Person>,
-    /// For a time of the week.
+    /// For a time of the week. Not served yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<Window>,
-    /// For an endpoint that the operator's configuration names.
+    /// For an endpoint that the operator's configuration names. Not served yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub webhook: Option<String>,
@@ -119,30 +124,33 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BlueGreen {
-    /// The preview's size.
+    /// The preview: the new version behind the canary Service, before anybody else is sent there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
-    /// What happens before the switch.
+    /// What is measured before the switch, on the traffic that the preview is given. Without it the switch comes as soon as
+    /// the preview's pods are ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Hold>,
     /// A wait before the switch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
-    /// What happens after the switch.
+    /// How long is measured after the switch, at least. Default: until each metric has its verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Hold>,
-    /// How long stable stays warm after it.
+    /// How long stable then stays at full scale, warm, while metrics go on being asked; a failure returns everything at
+    /// once, and only then are the pods handed over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::any")]
     pub keep_stable: Option<Duration>,
 }
 
 /// The preview's size.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Preview {
-    /// In percent of the Deployment's replicas.
+    /// In percent of the Deployment's replicas, such as `50%`; all of them start before the switch. Default: `100%`.
     #[schemars(length(max = 4))]
+    #[x_kube(validation = Rule::new("self.matches('^(100|[1-9][0-9]?)%$')").message("must be a percentage from 1% to 100%"))]
     pub replicas: String,
 }
 

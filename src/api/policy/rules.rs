@@ -83,7 +83,7 @@ fn rules_let_good_policies_pass() {
             {"name": "a", "query": "up", "min": 0.5, "max": 0.5}, {"preset": "p", "min": 1}, {"preset": "q", "min": 1},
             {"name": "b", "compare": {"errors": "e", "requests": "r"}}, {"name": "c", "compare": {"histogram": "h"}},
         ]},
-        "deadline": "1s", "rollbackWindow": "720h",
+        "deadline": "1s", "rollbackWindow": {"revisions": 3, "within": "720h"},
     });
     for schema in schemas() {
         let policy = json!({"metadata": {"name": "web"}, "spec": spec});

@@ -205,7 +205,7 @@ mod tests {
     fn a_field_is_refused_as_not_yet_supported_exactly_if_its_description_says_so() {
         let mut found = Vec::new();
         each(check::schema(), "", &mut found);
-        assert!(found.iter().filter(|(_, unserved, _)| *unserved).count() > 10);
+        assert!(found.iter().filter(|(_, unserved, _)| *unserved).count() > 5);
         for (path, unserved, sample) in found {
             let mut policy = serde_json::json!({
                 "strategy": {"canary": {"steps": [{"weight": 5}]}},

@@ -35,7 +35,21 @@ pub(super) const ALL: &[Reason] = &[
         &["the Deployment controller did not take the canary's ReplicaSet as its own in time: trying again"],
     ),
     reason(Event, "Orphaned", "See above.", &["…: all traffic goes back to stable"]),
-    reason(Event, "Preparing", "A rollout begins.", &["… is held; its canary … is being made"]),
+    reason(
+        Event,
+        "GateOpened",
+        "A step that waited for something else goes on.",
+        &["the gate of step … of … opened", "… promoted it past the gate, step … of …"],
+    ),
+    reason(
+        Event,
+        "Preparing",
+        "A rollout begins.",
+        &[
+            "… is held; its canary … is being made",
+            "… is held; it served not long ago, so it comes back in one switch, as …",
+        ],
+    ),
     reason(
         Event,
         "Promoting",
@@ -68,7 +82,10 @@ pub(super) const ALL: &[Reason] = &[
         Event,
         "RolledBack",
         "The old version serves alone again.",
-        &["…; the template stays held: push another, or the old one again"],
+        &[
+            "…; the template stays held: push another, or the old one again",
+            "…; stable's template is written back",
+        ],
     ),
     reason(
         Event,

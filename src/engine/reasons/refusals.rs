@@ -37,6 +37,7 @@ pub(super) const ALL: &[Reason] = &[
         &[
             "no Service of this namespace selects the pods of Deployment …: create one that does",
             "Service …, which annotation … of Deployment … names, isn't there or doesn't select its pods",
+            "Service …, which the policy's spec.traffic.service names, isn't there or doesn't select the pods of Deployment …",
         ],
     ),
     reason(
@@ -104,5 +105,21 @@ pub(super) const ALL: &[Reason] = &[
         "WeightNotExpressible",
         "The rule's weights are whole numbers too small for a step's share.",
         &[": multiply each weight of the rule's backendRefs by …"],
+    ),
+    reason(
+        Refusal,
+        "ServiceNotSwitchable",
+        "Without a router the Service itself is switched, and this one can't be without losing connections.",
+        &[
+            "Service … has a Local traffic policy: nodes without a pod of the new version would refuse connections at the switch: route it by an HTTPRoute (spec.traffic.gatewayAPI)",
+        ],
+    ),
+    reason(
+        Refusal,
+        "SeveralServices",
+        "Without a router one Service has to be named, for the preview takes its name.",
+        &[
+            "several Services select the pods of Deployment …: …: name the one that gets a preview in the policy's spec.traffic.service or in annotation …",
+        ],
     ),
 ];

@@ -53,6 +53,12 @@ pub(super) const ALL: &[Reason] = &[
         &["no gateway took the route's new weight in time"],
     ),
     reason(
+        Failure,
+        "EndpointsSilent",
+        "The endpoints of a Service did not become those of the version it was switched to within the policy's `deadline`.",
+        &["the Services' endpoints did not follow their selectors in time"],
+    ),
+    reason(
         Withdrawal,
         "Left",
         "The annotation was taken off, or the Rollout or the Deployment is being deleted.",

@@ -22,12 +22,19 @@ pub(super) const ALL: &[Reason] = &[
     reason(
         Waiting,
         "Endpoints",
-        "The Services' endpoints have to follow their selectors before the handover goes on.",
+        "The Services' endpoints have to follow their selectors before the rollout goes on.",
         &[
+            "waiting for the Services' endpoints to follow their selectors",
             "waiting for both versions behind the Services",
             "both versions stand behind the Services",
             "waiting for the canary alone behind the Services",
         ],
+    ),
+    reason(
+        Waiting,
+        "Gate",
+        "The step waits for a person. `kubectl steelyard promote` goes on; metrics guard the rollout meanwhile.",
+        &["waiting for a person to promote this step: …"],
     ),
     reason(
         Waiting,
@@ -103,9 +110,16 @@ pub(super) const ALL: &[Reason] = &[
         "Paused",
         "A person paused it: `kubectl steelyard resume`, or `abort`.",
         &[
+            "the gate is open; paused by …: waiting for `resume`",
             "paused by … before … %: waiting for `resume`",
             "the step passed; paused by …: waiting for `resume`",
         ],
+    ),
+    reason(
+        Waiting,
+        "Preview",
+        "Blue-green, before the switch: the new version is reached by the canary Service alone, and measured.",
+        &["measuring the preview, which has no traffic of the route"],
     ),
     reason(
         Waiting,

@@ -143,6 +143,16 @@ fn comes_to_rest(mut world: World) {
     assert!(world.s.rollout.as_ref().unwrap().finalizers.is_empty());
 }
 
+/// Canary and blue-green, by a route and without one.
+fn ways(way: usize) -> (crate::api::Strategy, crate::api::Traffic) {
+    let steps = json!({"canary": {"steps": [{"weight": 25, "hold": "5s"}, {"weight": 50, "hold": "5s"}], "bake": "5s"}});
+    let switch =
+        json!({"blueGreen": {"before": {"hold": "5s"}, "after": {"hold": "5s"}, "keepStable": "10s"}});
+    let strategy = [steps, switch][way % 2].clone();
+    let traffic = [json!({"gatewayAPI": {}}), json!({"service": {}})][way / 2].clone();
+    (serde_json::from_value(strategy).unwrap(), serde_json::from_value(traffic).unwrap())
+}
+
 /// The same cases each time, so that a change is judged by what it did; others by `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let set = ProptestConfig::default();
@@ -155,8 +165,10 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(turns in prop::collection::vec(turn(), 1..16)) {
+    fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
         let mut world = World::stable();
+        let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+        (spec.strategy, spec.traffic) = ways(way);
         world.rest();
         for turn in &turns {
             take(&mut world, turn);

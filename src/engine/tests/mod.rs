@@ -4,6 +4,7 @@ mod chance;
 mod handover;
 mod input;
 mod intents;
+mod switch;
 mod turns;
 mod world;
 
@@ -12,7 +13,10 @@ use serde_json::json;
 use world::World;
 
 use super::*;
-use crate::{analysis::Outcome, api::Phase};
+use crate::{
+    analysis::Outcome,
+    api::{self, Phase},
+};
 
 #[test]
 fn a_good_release_goes_out_in_steps_and_keeps_its_pods() {
@@ -130,7 +134,8 @@ fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
 fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     let mut world = World::stable();
     let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
-    spec.strategy.canary.as_mut().unwrap().steps[0].replicas = Some("50%".into());
+    let mirror = api::Step { mirror: Some(20), ..api::Step::default() };
+    spec.strategy.canary.as_mut().unwrap().steps.push(mirror);
     world.rest();
     let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
     assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "NotYetSupported"));

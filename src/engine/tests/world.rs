@@ -78,7 +78,7 @@ impl World {
             meta: meta("web"),
             selector: [("app".into(), "web".into())].into(),
             ports: json!([{"port": 80}]),
-            widen_only: false,
+            exposure: Exposure::Cluster,
             ready: BTreeSet::new(),
             strangers: BTreeSet::new(),
         };
@@ -190,6 +190,10 @@ impl World {
             self.invariants();
         }
         self.controllers();
+        // One write can't move a route and Services, but one pass does.
+        let pin = self.s.services.iter().find(|service| service.meta.name == "web");
+        let pin = pin.and_then(|service| service.selector.get(api::HASH));
+        assert!(pin.is_none_or(|hash| !self.latched.contains(hash)), "the Service leads to what failed");
         for ask in &decision.asks {
             let (revision, metric, query) = (ask.revision.clone(), ask.metric.clone(), ask.query.clone());
             self.s.readings.push(Reading {
@@ -258,7 +262,7 @@ impl World {
                 meta: Meta { version, ..named(object) },
                 selector: strings(&object["spec"]["selector"]),
                 ports: object["spec"]["ports"].clone(),
-                widen_only: false,
+                exposure: Exposure::Cluster,
                 ready: BTreeSet::new(),
                 strangers: BTreeSet::new(),
             }),
@@ -295,6 +299,7 @@ impl World {
                 let service = self.s.services.iter_mut().find(|service| service.meta.name == name).unwrap();
                 let object = apply(&mut service.meta, json!({"selector": service.selector}));
                 service.selector = strings(&object["spec"]["selector"]);
+                self.latched.extend(service.meta.annotations.get(api::FAILED).cloned());
             }
             Kind::HttpRoute => {
                 let route = self.s.routes.iter_mut().find(|route| route.meta.name == name).unwrap();

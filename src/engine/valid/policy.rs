@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use super::stages::{Stage, stages};
 use crate::{
     analysis::{Limits, Threshold},
-    api::{self, Analysis, RolloutPolicySpec, Scope, Step, Strategy, Traffic},
+    api::{self, Analysis, OnFail, RolloutPolicySpec, Scope, Shifting, Traffic},
     check::{Fault, Sort},
     metrics::{
         template,
@@ -15,8 +16,14 @@ use crate::{
 /// A policy that can be run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Valid {
-    /// Each step's weight, rising, and how long it lasts at least.
-    pub steps: Vec<(u8, Duration)>,
+    /// What happens, in this order.
+    pub stages: Vec<Stage>,
+    /// What moves the traffic.
+    pub shifting: Shifting,
+    /// Which versions are gone back to without steps.
+    pub window: Option<Window>,
+    /// What becomes of the template after a failure.
+    pub on_fail: OnFail,
     /// The metrics.
     pub metrics: Vec<Metric>,
     /// The name of the Prometheus source.
@@ -27,6 +34,15 @@ pub struct Valid {
     pub interval: Duration,
     /// How long pods and verdicts may take.
     pub deadline: Duration,
+}
+
+/// Which versions are gone back to without steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// One of the last so many before the one that serves.
+    pub revisions: usize,
+    /// One that served no longer ago than this.
+    pub within: Duration,
 }
 
 /// A metric that can be asked.
@@ -51,19 +67,14 @@ pub struct Metric {
 pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
     let RolloutPolicySpec { strategy, traffic: routed, analysis, on_fail, deadline, rollback_window } = spec;
     let mut faults = Vec::new();
-    let steps = strategy_steps(strategy, &mut faults);
+    let stages = stages(strategy, routed.service.is_some(), &mut faults);
     traffic(routed, &mut faults);
     let metrics = analysed(analysis, &mut faults);
-    if *on_fail == api::OnFail::Revert {
-        faults.push(Fault::unserved("spec.onFail"));
-    }
     let deadline = span(*deadline, "spec.deadline", &mut faults);
     if deadline.is_zero() {
         faults.push(Fault::invalid("spec.deadline", "must be longer than nothing"));
     }
-    if rollback_window.is_some() {
-        faults.push(Fault::unserved("spec.rollbackWindow"));
-    }
+    let window = rollback_window.as_ref().map(|window| rollback(window, &mut faults));
     let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
     let interval = span(analysis.interval, "spec.analysis.interval", &mut faults);
     if !faults.is_empty() {
@@ -71,10 +82,29 @@ pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
     }
     let source = analysis.source.clone().unwrap_or_else(|| "default".to_owned());
     let interval = interval.max(Duration::from_millis(100));
-    Ok(Valid { steps, metrics, source, settle, interval, deadline })
+    let shifting = match (routed.service.is_some(), strategy.blue_green.is_some()) {
+        (true, _) => Shifting::Services,
+        (false, true) => Shifting::RouteAndServices,
+        (false, false) => Shifting::Route,
+    };
+    let on_fail = *on_fail;
+    Ok(Valid { stages, shifting, window, on_fail, metrics, source, settle, interval, deadline })
 }
 
-fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
+fn rollback(window: &api::RollbackWindow, faults: &mut Vec<Fault>) -> Window {
+    let api::RollbackWindow { revisions, within } = window;
+    let path = "spec.rollbackWindow";
+    if revisions.is_none() && within.is_none() {
+        faults.push(Fault::new(Sort::Missing, path, "set revisions, within, or both"));
+    }
+    if revisions.is_some_and(|count| !(1..=10).contains(&count)) {
+        faults.push(Fault::invalid(format!("{path}.revisions"), "must be from 1 to 10"));
+    }
+    let within = within.map_or(Duration::MAX, |within| span(within, &format!("{path}.within"), faults));
+    Window { revisions: revisions.map_or(usize::MAX, usize::from), within }
+}
+
+pub(super) fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
     if span.is_negative() {
         faults.push(Fault::invalid(path, "must not be negative"));
     }
@@ -82,13 +112,13 @@ fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Dura
 }
 
 /// One fault for each of these fields that is set: none of them is served.
-fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], faults: &mut Vec<Fault>) {
+pub(super) fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], faults: &mut Vec<Fault>) {
     let set = fields.into_iter().filter(|(_, set)| *set);
     faults.extend(set.map(|(name, _)| Fault::unserved(format!("{path}.{name}"))));
 }
 
 /// The fault of an object whose fields exclude each other, if not exactly one is set.
-fn exactly_one(path: &str, what: &str, set: usize, faults: &mut Vec<Fault>) {
+pub(super) fn exactly_one(path: &str, what: &str, set: usize, faults: &mut Vec<Fault>) {
     match set {
         0 => faults.push(Fault::new(Sort::Missing, path, format!("set exactly one of {what}; none is"))),
         1 => {}
@@ -96,70 +126,11 @@ fn exactly_one(path: &str, what: &str, set: usize, faults: &mut Vec<Fault>) {
     }
 }
 
-fn strategy_steps(strategy: &Strategy, faults: &mut Vec<Fault>) -> Vec<(u8, Duration)> {
-    let Strategy { canary, blue_green } = strategy;
-    let set = usize::from(canary.is_some()) + usize::from(blue_green.is_some());
-    exactly_one("spec.strategy", "canary and blueGreen", set, faults);
-    unserved("spec.strategy", [("blueGreen", blue_green.is_some())], faults);
-    let Some(canary) = canary else { return Vec::new() };
-    let path = "spec.strategy.canary.steps";
-    let count = canary.steps.len();
-    if !(1..=32).contains(&count) {
-        faults.push(Fault::invalid(path, format!("must have 1 to 32 items, not {count}")));
-    }
-    let mut steps = Vec::new();
-    for (index, step) in canary.steps.iter().enumerate() {
-        one_step(step, &format!("{path}[{index}]"), &mut steps, faults);
-    }
-    // Empty steps are told one by one.
-    if canary.steps.iter().all(|step| step.weight.is_none())
-        && canary.steps.iter().any(|step| *step != Step::default())
-    {
-        faults.push(Fault::new(Sort::Missing, path, "at least one step needs a weight"));
-    }
-    steps
-}
-
-fn one_step(step: &Step, path: &str, steps: &mut Vec<(u8, Duration)>, faults: &mut Vec<Fault>) {
-    let Step { weight, hold, replicas, matching, mirror, gate } = step;
-    let set = [weight.is_some(), matching.is_some(), mirror.is_some(), gate.is_some()];
-    let set = set.into_iter().filter(|set| *set).count();
-    exactly_one(path, "weight, match, mirror and gate", set, faults);
-    let fields = [
-        ("match", matching.is_some()),
-        ("mirror", mirror.is_some()),
-        ("gate", gate.is_some()),
-        ("replicas", replicas.is_some()),
-    ];
-    unserved(path, fields, faults);
-    if gate.is_some() && hold.is_some() {
-        faults.push(Fault::invalid(format!("{path}.hold"), "a gate has no hold: it lasts until it opens"));
-    }
-    if replicas.is_some() && weight.is_none() {
-        faults.push(Fault::invalid(format!("{path}.replicas"), "replicas go with a weight"));
-    }
-    let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
-    let Some(weight) = *weight else { return };
-    let before = steps.last().map_or(0, |(weight, _)| *weight);
-    if !(1..=100).contains(&weight) {
-        faults.push(Fault::invalid(format!("{path}.weight"), format!("must be from 1 to 100, not {weight}")));
-    } else if weight <= before {
-        let why = format!("weights must rise from step to step: {weight} is not above {before}");
-        faults.push(Fault::invalid(format!("{path}.weight"), why));
-    } else {
-        steps.push((weight, hold));
-    }
-}
-
 fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
     let Traffic { gateway_api, istio, traefik, ingress, service } = traffic;
-    let others = [
-        ("istio", istio.is_some()),
-        ("traefik", traefik.is_some()),
-        ("ingress", ingress.is_some()),
-        ("service", service.is_some()),
-    ];
-    let set = others.iter().filter(|(_, set)| *set).count() + usize::from(gateway_api.is_some());
+    let others = [("istio", istio.is_some()), ("traefik", traefik.is_some()), ("ingress", ingress.is_some())];
+    let served = usize::from(gateway_api.is_some()) + usize::from(service.is_some());
+    let set = others.iter().filter(|(_, set)| *set).count() + served;
     exactly_one("spec.traffic", "gatewayAPI, istio, traefik, ingress and service", set, faults);
     unserved("spec.traffic", others, faults);
     let mut names = BTreeSet::new();

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{Refusal, Valid};
+use super::{Refusal, Stage, Valid};
 use crate::{
-    api::{self, RolloutPolicySpec},
-    engine::{Deployment, Route, Service, Snapshot},
+    api::{self, PlainService, RolloutPolicySpec},
+    engine::{Deployment, Exposure, Route, Service, Snapshot},
     traffic::gateway::{self, Original, Pair, RouteError},
 };
 
@@ -21,8 +21,8 @@ pub struct Setup {
     pub service: String,
     /// Its canary Service.
     pub canary_service: String,
-    /// The route's name, and how it was.
-    pub route: (String, Original),
+    /// The route's name, and how it was; none where the Services alone move the traffic.
+    pub route: Option<(String, Original)>,
 }
 
 /// Finds the Service, its canary and the route, or says why they don't fit.
@@ -37,18 +37,22 @@ pub fn setup(
 ) -> Result<Setup, Refusal> {
     let mut refusals = deployment(s, d);
     refusals.extend(shared(s));
-    let found = routed(s, d, spec).and_then(|(service, route)| {
-        let canary_service = canary_service(s, service)?;
-        Ok((service, route, canary_service))
-    });
+    let found = match &spec.traffic.service {
+        Some(plain) => switched(s, d, plain).map(|service| (service, None)),
+        None => routed(s, d, spec).map(|(service, route)| (service, Some(route))),
+    };
+    let found =
+        found.and_then(|(service, route)| canary_service(s, service).map(|canary| (service, route, canary)));
     match found {
         Ok((service, route, canary_service)) => {
             let pair = Pair { namespace: &s.namespace, stable: &service.meta.name, canary: &canary_service };
-            let original = gateway::original(&route.spec, &pair);
-            refusals.extend(weighable(route, &pair, &original, valid));
+            let route = route.map(|route| (route, gateway::original(&route.spec, &pair)));
+            if let Some((route, original)) = &route {
+                refusals.extend(weighable(route, &pair, original, valid));
+            }
             if refusals.is_empty() {
-                let (service, route) = (service.meta.name.clone(), (route.meta.name.clone(), original));
-                return Ok(Setup { service, canary_service, route });
+                let route = route.map(|(route, original)| (route.meta.name.clone(), original));
+                return Ok(Setup { service: service.meta.name.clone(), canary_service, route });
             }
         }
         Err(refusal) => refusals.push(refusal),
@@ -155,21 +159,7 @@ fn routed<'a>(
         );
         return Err(Refusal::new("NoRoute", why));
     }
-    let chosen: Option<Vec<&str>> = d
-        .meta
-        .annotations
-        .get(api::SERVICES)
-        .map(|names| names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect());
-    if let Some(name) =
-        chosen.iter().flatten().find(|name| plain(s).all(|service| service.meta.name != **name))
-    {
-        let why = format!(
-            "Service {name}, which annotation {} of Deployment {} names, isn't there or doesn't select its pods",
-            api::SERVICES,
-            s.name
-        );
-        return Err(Refusal::new("NoService", why));
-    }
+    let chosen = chosen(s, d)?;
     let wanted =
         |service: &&Service| chosen.as_ref().is_none_or(|names| names.contains(&service.meta.name.as_str()));
     let canaries: BTreeSet<_> = plain(s).map(|service| format!("{}-canary", service.meta.name)).collect();
@@ -185,13 +175,7 @@ fn routed<'a>(
     }
     match found.as_slice() {
         [one] => Ok(*one),
-        [] if plain(s).next().is_none() => {
-            let why = format!(
-                "no Service of this namespace selects the pods of Deployment {}: create one that does",
-                s.name
-            );
-            Err(Refusal::new("NoService", why))
-        }
+        [] if plain(s).next().is_none() => Err(no_service(s)),
         [] => {
             let names: Vec<_> = plain(s).map(|service| service.meta.name.as_str()).collect();
             let routes = if listed.is_empty() {
@@ -214,6 +198,72 @@ fn routed<'a>(
             Err(Refusal::new("NotYetSupported", why))
         }
     }
+}
+
+/// The Services that the Deployment's annotation names, if it does.
+fn chosen<'a>(s: &Snapshot, d: &'a Deployment) -> Result<Option<Vec<&'a str>>, Refusal> {
+    let chosen: Option<Vec<&str>> = d
+        .meta
+        .annotations
+        .get(api::SERVICES)
+        .map(|names| names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect());
+    let gone = chosen.iter().flatten().find(|name| plain(s).all(|service| service.meta.name != **name));
+    let Some(name) = gone else { return Ok(chosen) };
+    let why = format!(
+        "Service {name}, which annotation {} of Deployment {} names, isn't there or doesn't select its pods",
+        api::SERVICES,
+        s.name
+    );
+    Err(Refusal::new("NoService", why))
+}
+
+/// The Service that is switched without a router.
+fn switched<'a>(s: &'a Snapshot, d: &Deployment, policy: &PlainService) -> Result<&'a Service, Refusal> {
+    if let Some(local) = plain(s).find(|service| service.exposure == Exposure::Local) {
+        let why = format!(
+            "Service {} has a Local traffic policy: nodes without a pod of the new version would refuse connections at the \
+             switch: route it by an HTTPRoute (spec.traffic.gatewayAPI)",
+            local.meta.name
+        );
+        return Err(Refusal::new("ServiceNotSwitchable", why));
+    }
+    if let Some(name) = &policy.name {
+        return plain(s).find(|service| service.meta.name == *name).ok_or_else(|| {
+            let why = format!(
+                "Service {name}, which the policy's spec.traffic.service names, isn't there or doesn't select the pods of \
+                 Deployment {}",
+                s.name
+            );
+            Refusal::new("NoService", why)
+        });
+    }
+    let chosen = chosen(s, d)?;
+    let wanted =
+        |service: &&Service| chosen.as_ref().is_none_or(|names| names.contains(&service.meta.name.as_str()));
+    let found: Vec<_> = plain(s).filter(wanted).collect();
+    match found.as_slice() {
+        [one] => Ok(one),
+        [] => Err(no_service(s)),
+        several => {
+            let names: Vec<_> = several.iter().map(|service| service.meta.name.as_str()).collect();
+            let why = format!(
+                "several Services select the pods of Deployment {}: {}: name the one that gets a preview in the policy's \
+                 spec.traffic.service or in annotation {}",
+                s.name,
+                names.join(", "),
+                api::SERVICES
+            );
+            Err(Refusal::new("SeveralServices", why))
+        }
+    }
+}
+
+fn no_service(s: &Snapshot) -> Refusal {
+    let why = format!(
+        "no Service of this namespace selects the pods of Deployment {}: create one that does",
+        s.name
+    );
+    Refusal::new("NoService", why)
 }
 
 fn canary_service(s: &Snapshot, service: &Service) -> Result<String, Refusal> {
@@ -241,7 +291,11 @@ fn canary_service(s: &Snapshot, service: &Service) -> Result<String, Refusal> {
 
 /// Why the route can't carry one or the other weight of the policy.
 fn weighable(route: &Route, pair: &Pair, original: &Original, valid: &Valid) -> Vec<Refusal> {
-    let weights: Vec<u8> = valid.steps.iter().map(|(weight, _)| *weight).chain([0, 100]).collect();
+    let asked = valid.stages.iter().filter_map(|stage| match stage {
+        Stage::Shift(shift) => Some(shift.weight),
+        Stage::Gate(_) => None,
+    });
+    let weights: Vec<u8> = asked.chain([0, 100]).collect();
     let Err(error) = gateway::check(&route.spec, pair, original, &weights) else { return Vec::new() };
     let told = |reason, cure: String| {
         vec![Refusal::new(reason, format!("HTTPRoute {}: {error}{cure}", route.meta.name))]

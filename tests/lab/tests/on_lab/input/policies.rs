@@ -61,14 +61,14 @@ async fn policies_that_can_not_be_run_are_refused_one_after_the_other_until_one_
         let metric = |query: &str| format!("{{name: a, min: 1, query: {query:?}}}");
         let wrong: [(String, &str, &[&str]); 7] = [
             (
-                policy("{blueGreen: {preview: {replicas: 100%}}}", ""),
-                "NotYetSupported",
-                &["spec.strategy.blueGreen", "leave it out"],
+                policy("{canary: {steps: [{weight: 5}]}, blueGreen: {preview: {replicas: 100%}}}", ""),
+                "PolicyInvalid",
+                &["spec.strategy", "set exactly one of canary and blueGreen"],
             ),
             (
-                policy("{canary: {steps: [{weight: 5}, {mirror: 20}, {gate: {person: {message: look}}}]}}", ""),
+                policy("{canary: {steps: [{weight: 5}, {mirror: 20}, {match: {header: {name: a, value: b}}}]}}", ""),
                 "NotYetSupported",
-                &["spec.strategy.canary.steps[1].mirror", "spec.strategy.canary.steps[2].gate"],
+                &["spec.strategy.canary.steps[1].mirror", "spec.strategy.canary.steps[2].match"],
             ),
             (
                 policy(steps, &metric("up{pod=~\"$canary_pod\"}")),

@@ -1,0 +1,254 @@
+//! Blue-green, and traffic without a router.
+
+use jiff::ToSpan as _;
+
+use super::*;
+use crate::api::{HASH, OnFail, Side};
+
+fn world(strategy: serde_json::Value, traffic: serde_json::Value) -> World {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.strategy = serde_json::from_value(strategy).unwrap();
+    spec.traffic = serde_json::from_value(traffic).unwrap();
+    world.rest();
+    world
+}
+
+fn blue_green() -> serde_json::Value {
+    json!({"blueGreen": {"before": {"hold": "5s"}, "after": {"hold": "5s"}, "keepStable": "20s"}})
+}
+
+fn by_route() -> serde_json::Value {
+    json!({"gatewayAPI": {}})
+}
+
+fn by_service() -> serde_json::Value {
+    json!({"service": {}})
+}
+
+/// Which version a Service leads to: `s1`, the canary's hash, or both.
+fn pin(world: &World) -> Option<&String> {
+    world.s.services[0].selector.get(HASH)
+}
+
+#[test]
+fn a_switch_by_route_gives_all_at_once_and_the_services_flip_with_it() {
+    let mut world = world(blue_green(), by_route());
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(100));
+    assert_eq!(world.weights, [100]);
+    assert_eq!(world.started, 4, "the preview is of full size");
+    let revision = world.status().canary.as_ref().unwrap().revision.clone();
+    assert_eq!(pin(&world), Some(&revision));
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    assert_eq!((world.weights, world.started), (vec![100], 4));
+}
+
+#[test]
+fn a_preview_is_measured_without_traffic_and_a_bad_one_never_gets_any() {
+    for traffic in [by_route(), by_service()] {
+        let mut world = world(blue_green(), traffic);
+        world.answer = Outcome::Value(0.2);
+        world.push("demo:v2");
+        world.rest();
+        let status = world.status();
+        assert_eq!(status.phase, Phase::RolledBack, "{status:?}");
+        assert_eq!(status.failure.as_ref().unwrap().reason, "MetricFailed");
+        assert!(world.weights.is_empty());
+        assert_eq!(pin(&world), None);
+    }
+}
+
+#[test]
+fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns_everything_in_one_pass() {
+    for traffic in [by_route(), by_service()] {
+        let mut world = world(blue_green(), traffic);
+        world.push("demo:v2");
+        world.until(|world| world.status().step.as_deref() == Some("3/3"));
+        let begun = world.s.now;
+        world.until(|world| world.s.now >= begun + 10.seconds());
+        assert_eq!(world.s.replica_sets[0].replicas, 4);
+        world.answer = Outcome::Value(0.2);
+        world.until(|world| world.status().phase == Phase::RollingBack);
+        assert_eq!(pin(&world).map(String::as_str), Some("s1"), "flipped back in the pass that saw it");
+        let trial = world.status().trial.as_ref().unwrap();
+        assert_eq!((trial.side, trial.given), (Side::Stable, 0));
+        world.rest();
+        assert_eq!(world.status().phase, Phase::RolledBack);
+        assert_eq!(world.status().stable.as_ref().unwrap().revision, "s1");
+    }
+}
+
+#[test]
+fn a_switch_by_service_flips_its_pin_and_leaves_the_route_alone() {
+    let mut world = world(blue_green(), by_service());
+    let before = world.s.routes[0].clone();
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(100));
+    let revision = world.status().canary.as_ref().unwrap().revision.clone();
+    assert_eq!(pin(&world), Some(&revision));
+    world.until(|world| world.status().observed_weight == Some(100));
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    assert_eq!(
+        (world.s.routes[0].spec.clone(), &world.s.routes[0].meta.annotations),
+        (before.spec, &before.meta.annotations)
+    );
+    assert_eq!((pin(&world), world.started), (None, 4));
+}
+
+#[test]
+fn a_canary_without_a_router_shares_by_the_number_of_pods_and_then_flips() {
+    let steps = json!({"canary": {"steps": [{"weight": 20, "hold": "5s"}, {"weight": 50, "hold": "5s"}, {"weight": 100}]}});
+    let mut world = world(steps, by_service());
+    world.push("demo:v2");
+    world.until(|world| world.status().observed_weight == Some(20));
+    assert_eq!((world.status().weight, pin(&world)), (Some(20), None));
+    assert_eq!(world.canary().replicas, 1);
+    world.until(|world| world.status().observed_weight == Some(50));
+    assert_eq!((world.status().weight, world.canary().replicas), (Some(50), 4));
+    assert_eq!(world.s.replica_sets[0].replicas, 4, "stable never shrinks");
+    world.until(|world| world.status().weight == Some(100));
+    assert_ne!(pin(&world).map(String::as_str), None);
+    world.rest();
+    assert_eq!((world.status().stable.as_ref().unwrap().tag.as_str(), world.started), ("v2", 4));
+}
+
+#[test]
+fn weights_that_pods_cannot_share_by_their_number_are_refused_with_their_place() {
+    let steps = json!({"canary": {"steps": [{"weight": 20, "replicas": "50%"}, {"weight": 60}]}});
+    let world = world(steps, by_service());
+    let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
+    assert_eq!(accepted.status, "False");
+    for place in ["steps[0].replicas", "steps[1].weight"] {
+        assert!(accepted.message.contains(place), "{}", accepted.message);
+    }
+}
+
+#[test]
+fn a_service_with_a_local_traffic_policy_is_not_switched_and_says_so() {
+    let mut world = World::stable();
+    world.s.services[0].exposure = Exposure::Local;
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.traffic = serde_json::from_value(by_service()).unwrap();
+    world.rest();
+    let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
+    assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "ServiceNotSwitchable"));
+}
+
+#[test]
+fn a_crash_after_the_flip_back_but_before_the_status_is_known_for_a_way_back() {
+    let mut world = world(blue_green(), by_service());
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(100));
+    world.answer = Outcome::Value(0.2);
+    loop {
+        let decision = decide(&world.s);
+        let back = decision
+            .writes
+            .iter()
+            .any(|write| matches!(write, Write::Status { status, .. } if status.phase == Phase::RollingBack));
+        if back {
+            assert!(matches!(decision.writes[0], Write::Patch { kind: Kind::Service, .. }));
+            world.write(&decision.writes[0]);
+            break;
+        }
+        world.pass();
+    }
+    world.answer = Outcome::Value(1.0);
+    world.s.readings.clear();
+    world.s.epoch += 1;
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+    assert!(world.s.services[0].meta.annotations.is_empty());
+}
+
+#[test]
+fn a_bake_keeps_stable_beside_a_canary_that_has_everything() {
+    let steps = json!({"canary": {"steps": [{"weight": 50, "hold": "5s"}], "bake": "30s"}});
+    let mut world = world(steps, by_route());
+    world.push("demo:v2");
+    world.until(|world| world.status().weight == Some(100));
+    let begun = world.s.now;
+    world.until(|world| world.status().phase == Phase::Promoting);
+    assert!(world.s.now >= begun + 30.seconds());
+    assert_eq!(world.s.replica_sets[0].replicas, 4);
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_in_steps() {
+    for (within, weights) in [("1h", vec![100]), ("1s", vec![25, 50, 100])] {
+        let mut world = World::stable();
+        let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+        spec.rollback_window = Some(serde_json::from_value(json!({"within": within})).unwrap());
+        world.rest();
+        world.push("demo:v2");
+        world.rest();
+        world.s.now += 1.minute();
+        world.weights = Vec::new();
+        world.push("demo:v1");
+        world.rest();
+        assert_eq!(world.weights, weights);
+        assert_eq!(world.status().stable.as_ref().unwrap().tag, "v1");
+    }
+}
+
+#[test]
+fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
+    world.rest();
+    world.push("demo:v2");
+    world.rest();
+    world.answer = Outcome::Value(0.2);
+    world.weights = Vec::new();
+    world.push("demo:v1");
+    world.rest();
+    assert_eq!(world.weights, [100, 0]);
+    assert_eq!(world.status().phase, Phase::RolledBack);
+}
+
+#[test]
+fn a_failure_may_write_stables_template_back_and_a_second_push_of_it_is_not_tried() {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.on_fail = OnFail::Revert;
+    world.rest();
+    world.answer = Outcome::Value(0.2);
+    world.push("demo:v2");
+    world.rest();
+    let d = world.s.deployment.as_ref().unwrap();
+    assert_eq!(d.template["spec"]["containers"][0]["image"], "demo:v1");
+    assert!(!d.paused);
+    let status = world.status();
+    assert_eq!(status.phase, Phase::Stable);
+    assert_eq!(status.failure.as_ref().unwrap().reason, "MetricFailed");
+    let (weights, started) = (world.weights.clone(), world.started);
+    world.push("demo:v2");
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+    assert_eq!((&world.weights, world.started), (&weights, started));
+    assert!(world.s.deployment.as_ref().unwrap().paused, "a fight over the template has an end");
+    world.answer = Outcome::Value(1.0);
+    world.push("demo:v3");
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
+    assert_eq!(world.s.replica_sets.len(), 2, "what was rejected is gone");
+}
+
+#[test]
+fn a_partial_preview_grows_to_full_size_before_the_switch() {
+    let partial = json!({"blueGreen": {"preview": {"replicas": "25%"}, "before": {"hold": "5s"}}});
+    let mut world = world(partial, by_route());
+    world.push("demo:v2");
+    world.until(|world| world.status().waiting.as_ref().is_some_and(|waiting| waiting.reason == "Preview"));
+    assert_eq!(world.canary().replicas, 1);
+    world.until(|world| world.status().weight == Some(100));
+    assert_eq!(world.canary().replicas, 4);
+    world.rest();
+    assert_eq!(world.started, 4);
+}
