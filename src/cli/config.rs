@@ -1,11 +1,14 @@
 //! The operator's configuration file.
 
+use std::num::NonZeroUsize;
+
 use jiff::SignedDuration;
 use kube::core::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
+    cluster::slots::Limits,
     engine,
     metrics::{prometheus::SourceConfig, template},
 };
@@ -16,6 +19,8 @@ use crate::{
 pub struct Config {
     /// How long routers and connections get to leave what no longer serves. Default 2s.
     pub drain: Duration,
+    /// How many rollouts may be in flight at a time. Default: as many as there are.
+    pub concurrency: Concurrency,
     /// Where policies may look.
     pub prometheus: Prometheus,
     /// How to ask the router what share of the requests the canary gets.
@@ -38,6 +43,24 @@ impl Default for Router {
     }
 }
 
+/// How many rollouts may be in flight at a time; those above it wait in a queue. A way back never waits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "camelCase")]
+pub struct Concurrency {
+    /// In the whole cluster; 1 or more.
+    pub cluster: Option<NonZeroUsize>,
+    /// In each namespace; 1 or more.
+    pub per_namespace: Option<NonZeroUsize>,
+}
+
+impl Concurrency {
+    /// As the queue takes it.
+    pub fn limits(self) -> Limits {
+        let Self { cluster, per_namespace } = self;
+        Limits { cluster: cluster.map(NonZeroUsize::get), namespace: per_namespace.map(NonZeroUsize::get) }
+    }
+}
+
 /// Where policies may look.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -50,6 +73,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             drain: std::time::Duration::from_secs(2).into(),
+            concurrency: Concurrency::default(),
             prometheus: Prometheus::default(),
             router: Router::default(),
         }

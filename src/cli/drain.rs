@@ -42,6 +42,7 @@ use crate::{
         mailbox::Mailbox,
         pass::{Context, Manner},
         raw::{Caller, MANAGER},
+        slots::Slots,
         sources::Sources,
         watch,
     },
@@ -145,6 +146,7 @@ async fn drain(
         gate: Gate::default(),
         mail: Mailbox::default(),
         wakes: sender.clone(),
+        slots: Slots::default(),
         manner: Manner::Leave,
     });
     let (tell, told) = oneshot::channel();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::{CANARY_OF, POLICY, ROLLOUT},
     check::{self, Fault},
-    engine::{Kind, Policy, ReplicaSet, Router, Service, Snapshot},
+    engine::{Kind, Policy, ReplicaSet, Router, Service, Snapshot, Turn},
 };
 
 /// Why the world couldn't be read.
@@ -106,6 +106,7 @@ pub async fn observe(
         epoch: given.epoch,
         drain: given.drain,
         router: given.router,
+        turn: Turn::Free,
         gated,
         namespace: namespace.clone(),
         name: name.clone(),

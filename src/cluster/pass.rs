@@ -15,11 +15,13 @@ use super::{
     mailbox::Mailbox,
     observe::{Given, ObserveError, observe},
     raw::Caller,
+    slots::Slots,
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
+    api::{HELD, Phase},
     cluster::sources::Sources,
-    engine::{Ask, Policy, Reading, Router, Snapshot, decide},
+    engine::{Ask, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide},
     telemetry::metrics::Metrics,
 };
 
@@ -42,6 +44,8 @@ pub struct Context {
     pub drain: SignedDuration,
     /// How to ask the router what share the canary gets.
     pub router: Option<Router>,
+    /// How many rollouts may be in flight, and who is next.
+    pub slots: Slots,
     /// What is known of admission.
     pub gate: Gate,
     /// Answers on their way.
@@ -120,6 +124,7 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
         if context.manner == Manner::Leave {
             snapshot.policy = Policy::Unnamed;
         }
+        snapshot.turn = turn(context, key, &snapshot);
         if let Some((object, found)) = later(&snapshot) {
             context.mail.put_back(key, letters);
             context.fence.doubt();
@@ -140,6 +145,9 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
             Some(End::Failed(error)) => return Err(error.into()),
             None => {}
         }
+        for next in context.slots.note(key, decision.slot) {
+            let _ = context.wakes.send(next);
+        }
         tell(context, key, &snapshot, &applied, decision.events);
         for question in decision.asks {
             ask(context, key, question);
@@ -152,6 +160,22 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
         }
     }
     Err(PassError::Unsettled)
+}
+
+/// Whether the Deployment may start a rollout now; only one that would is asked about.
+fn turn(context: &Context, key: &Key, snapshot: &Snapshot) -> Turn {
+    let held = snapshot.deployment.as_ref().is_some_and(|d| d.paused && d.meta.labels.contains_key(HELD));
+    let Some(rollout) = snapshot.rollout.as_ref().filter(|r| held && r.status.trial.is_none()) else {
+        return Turn::Free;
+    };
+    let status = &rollout.status;
+    let tried = status.canary.as_ref().map(|canary| canary.generation);
+    let pushed = snapshot.deployment.as_ref().map(|d| d.meta.generation);
+    if status.phase == Phase::RolledBack && tried == pushed && rollout.spec.retry.is_none() {
+        return Turn::Free;
+    }
+    let since = status.waiting.as_ref().filter(|waiting| waiting.reason == QUEUE);
+    context.slots.turn(key, since.and_then(|waiting| waiting.since).unwrap_or(snapshot.now))
 }
 
 /// An object that carries a later epoch than this term's, with its epoch.

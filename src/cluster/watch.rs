@@ -39,7 +39,10 @@ use super::{
     queue::Queue,
     relevance::Relevance,
 };
-use crate::api::{ClusterRolloutPolicy, POLICY, Rollout, RolloutPolicy};
+use crate::{
+    api::{ClusterRolloutPolicy, FINALIZER, POLICY, Rollout, RolloutPolicy},
+    engine::Slot,
+};
 
 /// How many Deployments are looked at at a time.
 const CONCURRENCY: usize = 16;
@@ -83,6 +86,7 @@ fn key_of<K: Resource>(object: &K) -> Key {
 
 /// Watches that last as long as the leadership.
 struct Standing {
+    context: Arc<Context>,
     known: Arc<Mutex<Relevance>>,
     wakes: UnboundedSender<Key>,
 }
@@ -127,6 +131,9 @@ impl Standing {
                     let meta = object.meta();
                     let mark = (meta.generation, meta.deletion_timestamp.is_some(), meta.uid.clone());
                     locked(&self.known).rollout(&key, true);
+                    if object.finalizers().iter().any(|name| name == FINALIZER) {
+                        self.context.slots.found(&key);
+                    }
                     if marks.insert(key.clone(), mark.clone()) != Some(mark) {
                         self.wake(key);
                     }
@@ -134,11 +141,15 @@ impl Standing {
                 Seen::Gone(object) => {
                     let key = key_of(&object);
                     marks.remove(&key);
+                    self.context.slots.note(&key, Slot::None).into_iter().for_each(|next| self.wake(next));
                     // Woken first: an annotated Deployment gets a new Rollout, and what the old one left is put right.
                     self.wake(key.clone());
                     locked(&self.known).rollout(&key, false);
                 }
-                Seen::Listed => self.wake_all(),
+                Seen::Listed => {
+                    self.context.slots.counted().into_iter().for_each(|next| self.wake(next));
+                    self.wake_all();
+                }
             }
         }
     }
@@ -284,7 +295,8 @@ pub async fn run(
 ) {
     let (sender, mut receiver) = wakes;
     let known = Arc::new(Mutex::new(Relevance::default()));
-    let standing = || Standing { known: Arc::clone(&known), wakes: sender.clone() };
+    let standing =
+        || Standing { context: Arc::clone(&context), known: Arc::clone(&known), wakes: sender.clone() };
     let mut watches = JoinSet::new();
     watches.spawn(standing().deployments(client.clone()));
     watches.spawn(standing().rollouts(client.clone()));

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Service, Snapshot, Write, object,
+    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Service, Slot, Snapshot, Write, object,
     valid::{Valid, plain},
 };
 use crate::api::{self, End, Handover, Past, Phase, RolloutStatus, Shifting, Trial, Waiting};
@@ -25,6 +25,7 @@ pub(super) struct Pass<'a> {
     pub(super) events: Vec<Event>,
     pub(super) asks: Vec<Ask>,
     pub(super) wake: Option<Timestamp>,
+    pub(super) slot: Slot,
 }
 
 impl<'a> Pass<'a> {
@@ -34,7 +35,8 @@ impl<'a> Pass<'a> {
         status.waiting = None;
         let (hashes, writes, late) = (object::hashes(s), Vec::new(), Vec::new());
         let (events, asks, valid) = (Vec::new(), Vec::new(), OnceCell::new());
-        let mut pass = Self { s, d, r, valid, hashes, status, writes, late, events, asks, wake: None };
+        let mut pass =
+            Self { s, d, r, valid, hashes, status, writes, late, events, asks, wake: None, slot: Slot::None };
         pass.status.weight = pass.weight();
         pass
     }
@@ -74,13 +76,21 @@ impl<'a> Pass<'a> {
         self.conditions();
         // What is refused is watched as well: the cure may lie in a Service or a route.
         let refused = self.status.conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "False");
+        let slot = if self.status.trial.is_some() { Slot::Taken } else { self.slot };
         let in_flight = self.status.trial.is_some() || self.status.waiting.is_some() || refused;
         if self.status != self.r.status {
             let status = Box::new(self.status);
             self.writes.push(Write::Status { version: self.r.meta.version.clone(), status });
         }
         self.writes.append(&mut self.late);
-        Decision { writes: self.writes, events: self.events, asks: self.asks, wake: self.wake, in_flight }
+        Decision {
+            writes: self.writes,
+            events: self.events,
+            asks: self.asks,
+            wake: self.wake,
+            in_flight,
+            slot,
+        }
     }
 
     /// A wait that goes on under its name goes on since when it began.

@@ -18,6 +18,23 @@ pub struct Decision {
     pub wake: Option<Timestamp>,
     /// Whether the rollout is in flight, so that its objects are watched.
     pub in_flight: bool,
+    /// Whether it counts among those in flight.
+    pub slot: Slot,
+}
+
+/// The reason of the wait of a rollout whose turn hasn't come.
+pub const QUEUE: &str = "Queue";
+
+/// How a rollout counts among those that may be in flight at a time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Slot {
+    /// Not at all.
+    #[default]
+    None,
+    /// It waits for its turn.
+    Queued,
+    /// It is in flight.
+    Taken,
 }
 
 /// One write.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Decision, Deployment, Kind, Policy, ReplicaSet, Snapshot, Write, object, orphans,
+    Decision, Deployment, Kind, Policy, QUEUE, ReplicaSet, Slot, Snapshot, Turn, Write, object, orphans,
     pass::{Pass, person},
     settle, valid,
 };
@@ -197,6 +197,9 @@ fn retry(pass: &mut Pass, (valid, setup): (valid::Valid, valid::Setup)) {
         pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
         return;
     }
+    if queued(pass, &valid) {
+        return;
+    }
     if let Some(other) = pass.canary().filter(|set| set.template != pass.d.template) {
         pass.writes.push(object::delete(Kind::ReplicaSet, &other.meta));
     }
@@ -275,6 +278,9 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
         return;
     }
+    if queued(pass, &valid) {
+        return;
+    }
     let canary = minted(pass);
     let (revision, tag) = (canary.revision.clone(), canary.tag.clone());
     pass.status.canary = Some(canary);
@@ -286,6 +292,31 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         format!("{tag} is held; its canary {revision} is being made")
     };
     pass.tell(false, "Preparing", format!("Prepare{revision}"), note);
+}
+
+/// Others are in flight, as many as the operator allows: the rollout waits for its turn. A way back never does. Returns
+/// whether it waits.
+fn queued(pass: &mut Pass, valid: &valid::Valid) -> bool {
+    let Turn::Queued { place, of, in_flight } = pass.s.turn else { return false };
+    if served_before(pass, valid) {
+        return false;
+    }
+    pass.slot = Slot::Queued;
+    let message =
+        format!("waiting for its turn, {} of {of}: {in_flight} rollouts are in flight", ordinal(place));
+    pass.wait(QUEUE, message);
+    true
+}
+
+/// 1st, 2nd, 3rd, 4th, 11th, 21st.
+pub(super) fn ordinal(number: usize) -> String {
+    let ending = match (number % 10, number % 100) {
+        (1, of) if of != 11 => "st",
+        (2, of) if of != 12 => "nd",
+        (3, of) if of != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
 }
 
 /// Writes down what the rollout works on, before anything is made of it.

@@ -22,6 +22,8 @@ pub struct Snapshot {
     pub drain: SignedDuration,
     /// How to ask the router for the share of requests that the canary gets, if the operator said so.
     pub router: Option<Router>,
+    /// Whether a rollout may start now, as far as others are in flight.
+    pub turn: Turn,
     /// Whether admission holds template changes.
     pub gated: bool,
     /// The namespace of it all.
@@ -48,6 +50,22 @@ pub struct Snapshot {
     pub readings: Vec<Reading>,
     /// Metrics that are being asked right now.
     pub asking: BTreeSet<String>,
+}
+
+/// Whether a rollout may start, as far as others are in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It may.
+    Free,
+    /// As many are in flight as the operator allows.
+    Queued {
+        /// Its place in the queue, from 1.
+        place: usize,
+        /// How many wait.
+        of: usize,
+        /// How many are in flight.
+        in_flight: usize,
+    },
 }
 
 /// How to ask the router for the share of requests that the canary gets.

@@ -123,6 +123,12 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Waiting,
+        "Queue",
+        "As many rollouts are in flight as the operator's `concurrency` allows. The template stays held meanwhile; namespaces take turns.",
+        &["waiting for its turn, … of …: … rollouts are in flight"],
+    ),
+    reason(
+        Waiting,
         "Pods",
         "Pods of the canary have to become ready, or to end. What keeps one from it (image, quota, node, probe) is in the message; at the deadline the rollout comes back.",
         &[

@@ -4,6 +4,7 @@ mod chance;
 mod handover;
 mod input;
 mod intents;
+mod queue;
 mod switch;
 mod turns;
 mod world;

@@ -99,6 +99,7 @@ impl World {
             epoch: 1,
             drain: SignedDuration::from_secs(2),
             router: None,
+            turn: Turn::Free,
             gated: true,
             namespace: "ns".into(),
             name: "web".into(),

@@ -10,6 +10,7 @@ mod metrics;
 mod native;
 mod people;
 mod pods;
+mod queue;
 mod reaction;
 mod readme;
 mod rollout;
