@@ -13,6 +13,7 @@ pub mod queue;
 pub mod raw;
 pub mod read;
 pub mod relevance;
+pub mod rivals;
 pub mod slots;
 pub mod sources;
 pub mod watch;

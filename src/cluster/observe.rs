@@ -11,7 +11,7 @@ use super::{
     gate::Gate,
     mailbox::{Letter, Mailbox},
     raw::{CallError, Caller, collection},
-    read,
+    read, rivals,
 };
 use crate::{
     api::{CANARY_OF, POLICY, ROLLOUT},
@@ -85,7 +85,20 @@ pub async fn observe(
     let (letters, asking) = mail.take(key, revision);
     let owner = deployment.as_ref().map(|d| read::meta(d).uid).unwrap_or_default();
     let (mut of_interest, taken) = of_interest(&services, &slices, name, &template, &pinned);
-    if rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_none()) {
+    let replica_sets = sets.iter().map(read::replica_set);
+    let (replica_sets, foreign): (Vec<_>, Vec<_>) = replica_sets.partition(|set| concerns(set, name, &owner));
+    let idle = rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_none());
+    let mut others = Vec::new();
+    if rivals::possible(&of_interest, &foreign, idle) {
+        let all = caller.list(&rollouts, None).await?;
+        // One that can't be read stands still: its own looks fail.
+        let readable = all.iter().filter_map(|rollout| read::rollout(rollout).ok());
+        others.extend(readable.filter(|rollout| rollout.meta.name != *name));
+        for service in &mut of_interest {
+            service.rivals = rivals::of(service, &others, &foreign);
+        }
+    }
+    if idle {
         // Asked only where the answer matters: before a rollout starts.
         let wanted = deployment.as_ref().map(|d| read::strings(d, "/spec/selector/matchLabels"));
         for service in &mut of_interest {
@@ -99,6 +112,14 @@ pub async fn observe(
                 caller.list(&pods_path, Some(&read::unpinned(&service.selector))).await?
             };
             service.strangers = read::strangers(&behind, &sets, &owner, name);
+            for rival in &mut service.rivals {
+                let of_rival = others.iter().find(|rollout| rollout.meta.name == rival.deployment);
+                let own = of_rival.map(|rollout| rivals::pods(rollout, &behind, &foreign));
+                rival.pods = own.unwrap_or_default().intersection(&service.strangers).cloned().collect();
+            }
+            for rival in &service.rivals {
+                service.strangers.retain(|pod| !rival.pods.contains(pod));
+            }
         }
     }
     let snapshot = Snapshot {
@@ -112,7 +133,7 @@ pub async fn observe(
         name: name.clone(),
         deployment: deployment.as_ref().map(read::deployment),
         policy,
-        replica_sets: sets.iter().map(read::replica_set).filter(|set| concerns(set, name, &owner)).collect(),
+        replica_sets,
         services: of_interest,
         taken,
         pods: pods.iter().map(read::pod).collect(),

@@ -119,7 +119,7 @@ fn condition<'a>(object: &'a Value, kind: &str, status: &str) -> Option<&'a Valu
 }
 
 /// The uid of an object's controller; empty without one.
-fn controller(object: &Value) -> String {
+pub fn controller(object: &Value) -> String {
     owned_by(object).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default()
 }
 
@@ -143,6 +143,7 @@ pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
         },
         ready,
         strangers: BTreeSet::new(),
+        rivals: Vec::new(),
     }
 }
 

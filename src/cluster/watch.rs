@@ -27,7 +27,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 use tokio::{
-    sync::mpsc::{UnboundedReceiver, UnboundedSender},
+    sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
     task::{AbortHandle, JoinSet},
     time::Instant,
 };
@@ -89,11 +89,17 @@ struct Standing {
     context: Arc<Context>,
     known: Arc<Mutex<Relevance>>,
     wakes: UnboundedSender<Key>,
+    /// Namespaces in which a rollout ended or a Rollout is gone, so that what they claimed is free.
+    freed: UnboundedSender<String>,
 }
 
 impl Standing {
     fn wake(&self, key: Key) {
         let _ = self.wakes.send(key);
+    }
+
+    fn free(&self, key: &Key) {
+        let _ = self.freed.send(key.namespace.clone());
     }
 
     async fn deployments(self, client: Client) {
@@ -124,6 +130,7 @@ impl Standing {
         let mut stream = std::pin::pin!(changes(api, "rollouts"));
         // Own writes to the status wake nobody: what people change moves the generation, or marks a deletion.
         let mut marks: HashMap<Key, (Option<i64>, bool, Option<String>)> = HashMap::new();
+        let mut flying: HashSet<Key> = HashSet::new();
         while let Some(seen) = stream.next().await {
             match seen {
                 Seen::There(object) => {
@@ -133,6 +140,9 @@ impl Standing {
                     locked(&self.known).rollout(&key, true);
                     if object.finalizers().iter().any(|name| name == FINALIZER) {
                         self.context.slots.found(&key);
+                        flying.insert(key.clone());
+                    } else if flying.remove(&key) {
+                        self.free(&key);
                     }
                     if marks.insert(key.clone(), mark.clone()) != Some(mark) {
                         self.wake(key);
@@ -142,6 +152,8 @@ impl Standing {
                     let key = key_of(&object);
                     marks.remove(&key);
                     self.context.slots.note(&key, Slot::None).into_iter().for_each(|next| self.wake(next));
+                    flying.remove(&key);
+                    self.free(&key);
                     // Woken first: an annotated Deployment gets a new Rollout, and what the old one left is put right.
                     self.wake(key.clone());
                     locked(&self.known).rollout(&key, false);
@@ -209,6 +221,14 @@ impl Drop for Namespace {
 }
 
 impl Flights {
+    /// Wakes what is in flight or refused in a namespace: a claim may have come free.
+    fn wake(&self, namespace: &str) {
+        let Some(entry) = self.namespaces.get(namespace) else { return };
+        for name in locked(&entry.names).iter() {
+            let _ = self.wakes.send(Key { namespace: namespace.to_owned(), name: name.clone() });
+        }
+    }
+
     /// Whether a rollout is in flight; true if that is news.
     fn set(&mut self, key: &Key, in_flight: bool) -> bool {
         if in_flight {
@@ -295,8 +315,13 @@ pub async fn run(
 ) {
     let (sender, mut receiver) = wakes;
     let known = Arc::new(Mutex::new(Relevance::default()));
-    let standing =
-        || Standing { context: Arc::clone(&context), known: Arc::clone(&known), wakes: sender.clone() };
+    let (freed, mut ends) = unbounded_channel();
+    let standing = || Standing {
+        context: Arc::clone(&context),
+        known: Arc::clone(&known),
+        wakes: sender.clone(),
+        freed: freed.clone(),
+    };
     let mut watches = JoinSet::new();
     watches.spawn(standing().deployments(client.clone()));
     watches.spawn(standing().rollouts(client.clone()));
@@ -334,6 +359,7 @@ pub async fn run(
                 let due = pace.due(&key, Instant::now() + DEBOUNCE);
                 queue.wake(key, due);
             }
+            Some(namespace) = ends.recv() => flights.wake(&namespace),
             Some(ended) = looks.join_next(), if !looks.is_empty() => {
                 let Ok((key, result)) = ended else { continue };
                 queue.done(&key);

@@ -4,7 +4,8 @@ use super::{Kind, Reading, ReplicaSet, judge, object, pass::Pass};
 use crate::api::{End, Failure, OnFail, Phase, Side};
 
 /// Reasons for which a revision is withdrawn rather than rejected: it did nothing wrong.
-const WITHDRAWN: [&str; 6] = ["Withdrawn", "Superseded", "Released", "Left", "Skipped", "Orphaned"];
+const WITHDRAWN: [&str; 7] =
+    ["Withdrawn", "Superseded", "Released", "Left", "Skipped", "Orphaned", "Conflict"];
 
 /// Turns back for a failure: the route's patch comes before all else and carries the mark.
 pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading: Option<(&Reading, f64)>) {

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Ask, back,
+    Ask, back, claims,
     pass::{Pass, person},
     valid,
 };
@@ -71,6 +71,13 @@ pub(super) fn turned_back(pass: &mut Pass) -> bool {
 fn unwanted(pass: &Pass) -> Option<(&'static str, String)> {
     if pass.s.policy == super::Policy::Unnamed || pass.r.meta.deleting || pass.d.meta.deleting {
         return Some(("Left", "Steelyard is asked to leave".into()));
+    }
+    if let Some((service, first)) = claims::lost(pass.s) {
+        let why = format!(
+            "Service {} was claimed by Deployment {} in the same moment",
+            service.meta.name, first.deployment
+        );
+        return Some(("Conflict", why));
     }
     if !pass.held() {
         return Some(("Released", "the Deployment was resumed by somebody else".into()));

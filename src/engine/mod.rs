@@ -5,6 +5,7 @@
 //! next pass; the one exception is the way back, where the route comes first and carries a mark of its own.
 
 mod back;
+mod claims;
 mod gate;
 mod judge;
 mod native;
@@ -26,6 +27,7 @@ pub mod valid;
 #[cfg(test)]
 mod tests;
 
+pub use claims::{Claim, Rival};
 pub use judge::variables;
 pub use object::tag;
 pub use plan::*;

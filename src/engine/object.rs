@@ -140,21 +140,39 @@ pub(super) fn route(route: &Route, wanted: &Value, failed: Option<&str>) -> Writ
     let mut ops = differences(&route.spec, wanted);
     let mut stamp = Stamp::Annotation { exists: !route.meta.annotations.is_empty() };
     if let Some(revision) = failed {
+        let others = marks(&route.meta).filter(|mark| *mark != revision);
+        let all: Vec<&str> = others.chain([revision]).collect();
         if route.meta.annotations.is_empty() {
             ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
             stamp = Stamp::Annotation { exists: true };
         }
         let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
-        ops.push(json!({"op": "add", "path": path, "value": revision}));
+        ops.push(json!({"op": "add", "path": path, "value": all.join(",")}));
     }
     let (name, version) = (route.meta.name.clone(), route.meta.version.clone());
     Write::Patch { kind: Kind::HttpRoute, name, version, ops, stamp }
 }
 
-/// Gives a route its `spec` back and takes our marks off.
-pub(super) fn restored(route: &Route, wanted: &Value) -> Option<Write> {
+/// The revisions whose traffic was taken back on a route: several Deployments may be behind one.
+fn marks(meta: &Meta) -> impl Iterator<Item = &str> {
+    meta.annotations.get(api::FAILED).into_iter().flat_map(|marks| marks.split(','))
+}
+
+/// Whether a route says of a revision that its traffic was taken back.
+pub(super) fn marked(meta: &Meta, revision: &str) -> bool {
+    marks(meta).any(|mark| mark == revision)
+}
+
+/// Gives a route its `spec` back and takes our marks off; those of other Deployments' revisions stay.
+pub(super) fn restored(route: &Route, wanted: &Value, revision: &str) -> Option<Write> {
     let mut ops = differences(&route.spec, wanted);
-    ops.extend(unmark(&route.meta));
+    let others: Vec<&str> = marks(&route.meta).filter(|mark| *mark != revision).collect();
+    if revision.is_empty() || others.is_empty() {
+        ops.extend(unmark(&route.meta));
+    } else if marked(&route.meta, revision) {
+        let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
+        ops.push(json!({"op": "replace", "path": path, "value": others.join(",")}));
+    }
     (!ops.is_empty()).then(|| unstamped(Kind::HttpRoute, &route.meta, ops))
 }
 

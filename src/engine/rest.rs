@@ -18,12 +18,13 @@ pub(super) fn without_deployment(s: &Snapshot) -> Decision {
     let mut writes = Vec::new();
     if let Some(trial) = s.rollout.as_ref().and_then(|r| r.status.trial.as_ref()) {
         let pair = Pair { namespace: &s.namespace, stable: &trial.service, canary: &trial.canary_service };
+        let canary = s.rollout.as_ref().and_then(|r| r.status.canary.as_ref());
+        let revision = canary.map(|canary| canary.revision.as_str()).unwrap_or_default();
         let routes = s.routes.iter().filter_map(|route| Some((route, trial.routes.get(&route.meta.name)?)));
         writes.extend(routes.filter_map(|(route, original)| {
-            object::restored(route, &gateway::restored(&route.spec, &pair, original))
+            object::restored(route, &gateway::restored(&route.spec, &pair, original), revision)
         }));
         // A canary that nobody wants any more is not to be shown by Services that lose their pin.
-        let canary = s.rollout.as_ref().and_then(|r| r.status.canary.as_ref());
         let canary =
             canary.and_then(|canary| s.replica_sets.iter().find(|set| set.meta.name == canary.replica_set));
         match canary.filter(|set| set.existing > 0 || set.replicas > 0) {

@@ -150,9 +150,7 @@ impl<'a> Pass<'a> {
     /// never gives up: a route that can't be weighed any more is given back as it was.
     pub(super) fn take_back(&self, failed: Option<&str>) -> Option<Write> {
         let (route, original) = self.route()?;
-        let marked = failed.is_none_or(|revision| {
-            route.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision)
-        });
+        let marked = failed.is_none_or(|revision| object::marked(&route.meta, revision));
         if self.weight() == Some(0) && marked {
             return None;
         }
@@ -185,16 +183,14 @@ impl<'a> Pass<'a> {
 
     /// Whether the route or the Services carry the mark of a way back of this revision.
     pub(super) fn marked_failed(&self, revision: &str) -> bool {
-        let marks =
-            |meta: &super::Meta| meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision);
-        self.route().is_some_and(|(route, _)| marks(&route.meta))
-            || self.services().any(|service| marks(&service.meta))
+        self.route().is_some_and(|(route, _)| object::marked(&route.meta, revision))
+            || self.services().any(|service| object::marked(&service.meta, revision))
     }
 
     /// The write that gives the route back as it was.
     pub(super) fn unroute(&self) -> Option<Write> {
         let (route, original) = self.route()?;
         let wanted: Value = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
-        object::restored(route, &wanted)
+        object::restored(route, &wanted, &self.revision())
     }
 }

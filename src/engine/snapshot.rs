@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     analysis::Outcome,
     api::{RolloutPolicySpec, RolloutSpec, RolloutStatus},
+    engine::Rival,
     traffic::gateway::Acceptance,
 };
 
@@ -199,8 +200,11 @@ pub struct Service {
     pub exposure: Exposure,
     /// The names of the pods behind it that are ready.
     pub ready: BTreeSet<String>,
-    /// The names of pods that its selector, less the hash, matches and that are another workload's.
+    /// The names of pods that its selector, less the hash, matches and that are a workload's that isn't under Steelyard; read
+    /// only before a rollout starts.
     pub strangers: BTreeSet<String>,
+    /// Other Deployments under Steelyard that claim it.
+    pub rivals: Vec<Rival>,
 }
 
 /// Who reaches a Service, and how: what stands between its clients and its endpoints.

@@ -6,8 +6,9 @@ pub(super) const ALL: &[Reason] = &[
     reason(
         Refusal,
         "Conflict",
-        "The name that the canary Service would get is taken.",
+        "The name that the canary Service would get is taken, or another Deployment under Steelyard had the Service first.",
         &[
+            "Service … is claimed by Deployment … already, and selects the pods of Deployment … too: make its selector … match the pods of one of them alone",
             "Service … is there already and is not Steelyard's: rename it, or, if it is meant for the canary, give it label …",
         ],
     ),

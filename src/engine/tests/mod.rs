@@ -1,6 +1,7 @@
 //! Whole rollouts in a small world, in virtual time.
 
 mod chance;
+mod claims;
 mod handover;
 mod input;
 mod intents;

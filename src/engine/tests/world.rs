@@ -81,6 +81,7 @@ impl World {
             exposure: Exposure::Cluster,
             ready: BTreeSet::new(),
             strangers: BTreeSet::new(),
+            rivals: Vec::new(),
         };
         let route = Route {
             meta: meta("web"),
@@ -266,6 +267,7 @@ impl World {
                 exposure: Exposure::Cluster,
                 ready: BTreeSet::new(),
                 strangers: BTreeSet::new(),
+                rivals: Vec::new(),
             }),
             Write::Delete { kind: Kind::ReplicaSet, name, .. } => {
                 self.s.replica_sets.retain(|set| set.meta.name != *name);

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Refusal, Stage, Valid};
 use crate::{
     api::{self, PlainService, RolloutPolicySpec},
-    engine::{Deployment, Exposure, Route, Service, Snapshot},
+    engine::{Deployment, Exposure, Route, Service, Snapshot, claims},
     traffic::gateway::{self, Original, Pair, RouteError},
 };
 
@@ -117,31 +117,57 @@ fn deployment(s: &Snapshot, d: &Deployment) -> Vec<Refusal> {
 
 /// Services that other workloads share: pinned to one version of this one, they would leave the others without traffic.
 fn shared(s: &Snapshot) -> Vec<Refusal> {
-    let shared = plain(s).filter(|service| !service.strangers.is_empty());
-    let told = shared.map(|service| {
-        let selector: Vec<_> = service
-            .selector
-            .iter()
-            .filter(|(key, _)| *key != api::HASH)
-            .map(|(key, value)| format!("{key}={value}"))
-            .collect();
-        let count = service.strangers.len();
-        let first: Vec<_> = service.strangers.iter().take(2).map(String::as_str).collect();
-        let more = if count > 2 { format!(" and {} more", count - 2) } else { String::new() };
-        let why = format!(
-            "Service {} selects pods of another workload too ({}{more}): make its selector {} match the pods of Deployment {} alone",
-            service.meta.name,
-            first.join(", "),
-            selector.join(","),
-            s.name,
-        );
-        Refusal::new("ServiceShared", why)
-    });
-    told.collect()
+    carrying(s).filter_map(|service| claimed(s, service).or_else(|| mixed(s, service))).collect()
+}
+
+/// A Service that another Deployment under Steelyard had first.
+fn claimed(s: &Snapshot, service: &Service) -> Option<Refusal> {
+    let first = claims::first(s, service)?;
+    let why = format!(
+        "Service {} is claimed by Deployment {} already, and selects the pods of Deployment {} too: make its selector {} match the pods of one of them alone",
+        service.meta.name,
+        first.deployment,
+        s.name,
+        selector(service),
+    );
+    Some(Refusal::new("Conflict", why))
+}
+
+/// A Service behind which other pods stand. Those of a Deployment that came under Steelyard later don't count once this one
+/// was accepted, which had the Service for itself then: a newcomer stops nobody's releases.
+fn mixed(s: &Snapshot, service: &Service) -> Option<Refusal> {
+    let conditions = s.rollout.iter().flat_map(|rollout| &rollout.status.conditions);
+    let accepted = conditions.clone().any(|c| c.type_ == "Accepted" && c.status == "True");
+    let newcomers = service.rivals.iter().flat_map(|rival| &rival.pods).filter(|_| !accepted);
+    let others: BTreeSet<&String> = service.strangers.iter().chain(newcomers).collect();
+    if others.is_empty() {
+        return None;
+    }
+    let first: Vec<_> = others.iter().take(2).map(|name| name.as_str()).collect();
+    let more = if others.len() > 2 { format!(" and {} more", others.len() - 2) } else { String::new() };
+    let why = format!(
+        "Service {} selects pods of another workload too ({}{more}): make its selector {} match the pods of Deployment {} alone",
+        service.meta.name,
+        first.join(", "),
+        selector(service),
+        s.name,
+    );
+    Some(Refusal::new("ServiceShared", why))
+}
+
+/// A Service's selector as people write it, without a pin.
+fn selector(service: &Service) -> String {
+    let terms = service.selector.iter().filter(|(key, _)| *key != api::HASH);
+    terms.map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+}
+
+/// The Services that carry the Deployment's traffic and are its to pin, less canary Services.
+pub fn plain(s: &Snapshot) -> impl Iterator<Item = &Service> {
+    carrying(s).filter(|service| claims::holder(s, service).is_none())
 }
 
 /// The Services that carry the Deployment's traffic, less canary Services.
-pub fn plain(s: &Snapshot) -> impl Iterator<Item = &Service> {
+fn carrying(s: &Snapshot) -> impl Iterator<Item = &Service> {
     s.services.iter().filter(|service| {
         !service.meta.labels.contains_key(api::CANARY_OF) && !service.meta.labels.contains_key(api::ROLLOUT)
     })
@@ -162,9 +188,9 @@ fn routed<'a>(
     let chosen = chosen(s, d)?;
     let wanted =
         |service: &&Service| chosen.as_ref().is_none_or(|names| names.contains(&service.meta.name.as_str()));
-    let canaries: BTreeSet<_> = plain(s).map(|service| format!("{}-canary", service.meta.name)).collect();
+    let canaries: BTreeSet<_> = carrying(s).map(|service| format!("{}-canary", service.meta.name)).collect();
     let mut found = Vec::new();
-    for service in plain(s).filter(wanted).filter(|service| !canaries.contains(&service.meta.name)) {
+    for service in carrying(s).filter(wanted).filter(|service| !canaries.contains(&service.meta.name)) {
         let pair = Pair { namespace: &s.namespace, stable: &service.meta.name, canary: "" };
         for route in &s.routes {
             let named = listed.is_empty() || listed.contains(&route.meta.name);
@@ -175,9 +201,9 @@ fn routed<'a>(
     }
     match found.as_slice() {
         [one] => Ok(*one),
-        [] if plain(s).next().is_none() => Err(no_service(s)),
+        [] if carrying(s).next().is_none() => Err(no_service(s)),
         [] => {
-            let names: Vec<_> = plain(s).map(|service| service.meta.name.as_str()).collect();
+            let names: Vec<_> = carrying(s).map(|service| service.meta.name.as_str()).collect();
             let routes = if listed.is_empty() {
                 "no HTTPRoute".to_owned()
             } else {
@@ -207,7 +233,7 @@ fn chosen<'a>(s: &Snapshot, d: &'a Deployment) -> Result<Option<Vec<&'a str>>, R
         .annotations
         .get(api::SERVICES)
         .map(|names| names.split(',').map(str::trim).filter(|name| !name.is_empty()).collect());
-    let gone = chosen.iter().flatten().find(|name| plain(s).all(|service| service.meta.name != **name));
+    let gone = chosen.iter().flatten().find(|name| carrying(s).all(|service| service.meta.name != **name));
     let Some(name) = gone else { return Ok(chosen) };
     let why = format!(
         "Service {name}, which annotation {} of Deployment {} names, isn't there or doesn't select its pods",
@@ -219,7 +245,7 @@ fn chosen<'a>(s: &Snapshot, d: &'a Deployment) -> Result<Option<Vec<&'a str>>, R
 
 /// The Service that is switched without a router.
 fn switched<'a>(s: &'a Snapshot, d: &Deployment, policy: &PlainService) -> Result<&'a Service, Refusal> {
-    if let Some(local) = plain(s).find(|service| service.exposure == Exposure::Local) {
+    if let Some(local) = carrying(s).find(|service| service.exposure == Exposure::Local) {
         let why = format!(
             "Service {} has a Local traffic policy: nodes without a pod of the new version would refuse connections at the \
              switch: route it by an HTTPRoute (spec.traffic.gatewayAPI)",
@@ -228,7 +254,7 @@ fn switched<'a>(s: &'a Snapshot, d: &Deployment, policy: &PlainService) -> Resul
         return Err(Refusal::new("ServiceNotSwitchable", why));
     }
     if let Some(name) = &policy.name {
-        return plain(s).find(|service| service.meta.name == *name).ok_or_else(|| {
+        return carrying(s).find(|service| service.meta.name == *name).ok_or_else(|| {
             let why = format!(
                 "Service {name}, which the policy's spec.traffic.service names, isn't there or doesn't select the pods of \
                  Deployment {}",
@@ -240,7 +266,7 @@ fn switched<'a>(s: &'a Snapshot, d: &Deployment, policy: &PlainService) -> Resul
     let chosen = chosen(s, d)?;
     let wanted =
         |service: &&Service| chosen.as_ref().is_none_or(|names| names.contains(&service.meta.name.as_str()));
-    let found: Vec<_> = plain(s).filter(wanted).collect();
+    let found: Vec<_> = carrying(s).filter(wanted).collect();
     match found.as_slice() {
         [one] => Ok(one),
         [] => Err(no_service(s)),

@@ -24,6 +24,7 @@ pub struct End {
     replicas: i32,
     started: BTreeMap<String, RangeInclusive<usize>>,
     never: Vec<String>,
+    beside: Vec<String>,
     may_fail: Vec<Way>,
     unchecked: Vec<Way>,
     rollout: bool,
@@ -39,6 +40,7 @@ impl End {
             replicas: 4,
             started: BTreeMap::new(),
             never: Vec::new(),
+            beside: Vec::new(),
             may_fail: Vec::new(),
             unchecked: Vec::new(),
             rollout: true,
@@ -80,6 +82,13 @@ impl End {
     #[must_use]
     pub fn never(mut self, tag: &str) -> Self {
         self.never.push(tag.to_owned());
+        self
+    }
+
+    /// A version of another Deployment, which shares the route: it may serve at any time.
+    #[must_use]
+    pub fn beside(mut self, tag: &str) -> Self {
+        self.beside.push(tag.to_owned());
         self
     }
 
@@ -125,7 +134,7 @@ impl Turn {
                 faults.push(format!("{way:?}: {tag} served"));
             }
             if !end.unchecked.contains(way) {
-                faults.extend(history.wrong(*way, record));
+                faults.extend(history.wrong(*way, record, &end.beside));
             }
         }
         for way in [Way::Gateway, Way::Service] {
@@ -249,7 +258,12 @@ impl End {
     /// Checks who serves at the very end.
     fn last(&self, way: Way, record: &Record) -> Option<String> {
         let end = record.samples().last().map(|sample| record.at(sample.ended()))?;
-        let share = record.share(&self.serving, end - Duration::from_millis(500)..end);
-        (share != Some(1.0)).then(|| format!("{way:?}: {} has a share of {share:?} at the end", self.serving))
+        let last = end - Duration::from_millis(500)..end;
+        let mut share = record.share(&self.serving, last.clone());
+        for other in &self.beside {
+            share = share.map(|share| share + record.share(other, last.clone()).unwrap_or_default());
+        }
+        (share.is_none_or(|share| share < 0.999))
+            .then(|| format!("{way:?}: {} has a share of {share:?} at the end", self.serving))
     }
 }

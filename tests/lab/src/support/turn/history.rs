@@ -84,10 +84,12 @@ impl History {
         stretches.any(|(span, end)| span.from <= to && end >= from && span.lets(way, version))
     }
 
-    /// A line for each of the first few answers by a version that should not have served then.
-    pub fn wrong(&self, way: Way, record: &Record) -> Vec<String> {
+    /// A line for each of the first few answers by a version that should not have served then; versions of others that share
+    /// the route are left out.
+    pub fn wrong(&self, way: Way, record: &Record, others: &[String]) -> Vec<String> {
         let answers = record.samples().iter().filter_map(|sample| Some((sample, sample.version.as_ref()?)));
         answers
+            .filter(|(_, version)| !others.iter().any(|other| **other == ***version))
             .filter(|(sample, version)| {
                 let (sent, ended) = (record.at(sample.sent), record.at(sample.ended()));
                 !self.lets(way, version, sent - LAG, ended + HEARD)

@@ -1,0 +1,149 @@
+//! Several Deployments behind one Service, or in one route.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::world::World;
+use crate::{
+    analysis::Outcome,
+    api::{EPOCH, End, FAILED, HASH, Phase},
+    engine::*,
+};
+
+/// Another Deployment that claims the Service, with a pod behind it.
+fn rival(since: i64, idle: bool) -> Rival {
+    let since = Timestamp::from_second(since).ok();
+    Rival {
+        deployment: "shop".into(),
+        claim: Claim { idle, since, uid: "uid-shop-rollout".into() },
+        pods: ["shop-1".into()].into(),
+    }
+}
+
+/// A world whose Rollout was made in the tenth second, and that is accepted if it is alone behind its Service.
+fn tenth(rivals: &[Rival]) -> World {
+    let mut world = World::stable();
+    world.s.rollout.as_mut().unwrap().meta.created = Timestamp::from_second(10).ok();
+    world.s.services[0].rivals = rivals.to_vec();
+    world.rest();
+    world
+}
+
+/// Writes what is decided until nothing is: the pods behind a Service that another rollout has pinned are not of this world.
+fn settle(world: &mut World) {
+    for _ in 0..50 {
+        let decision = decide(&world.s);
+        for write in &decision.writes {
+            world.write(write);
+        }
+        match decision.wake {
+            Some(wake) => world.s.now = wake.max(world.s.now),
+            None if decision.writes.is_empty() => return,
+            None => {}
+        }
+    }
+    panic!("not settled: {:?}", world.status());
+}
+
+fn accepted(world: &World) -> (&str, &str) {
+    let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
+    (&accepted.reason, &accepted.message)
+}
+
+#[test]
+fn a_newcomer_behind_the_service_stops_no_rollout_of_the_first() {
+    let mut world = tenth(&[]);
+    world.s.services[0].rivals = vec![rival(20, true)];
+    world.push("demo:v2");
+    world.rest();
+    assert_eq!(
+        (world.status().stable.as_ref().unwrap().tag.as_str(), accepted(&world).0),
+        ("v2", "Accepted")
+    );
+}
+
+#[test]
+fn the_newcomer_says_conflict_names_the_first_and_goes_on_once_that_has_left() {
+    for (first, what) in [(rival(5, true), "older"), (rival(20, false), "in flight")] {
+        let mut world = tenth(&[first]);
+        world.push("demo:v2");
+        world.rest();
+        let (reason, message) = accepted(&world);
+        assert_eq!(reason, "Conflict", "{what}: {message}");
+        for word in ["Service web", "Deployment shop", "Deployment web", "app=web"] {
+            assert!(message.contains(word), "{message}");
+        }
+        assert_eq!(world.s.replica_sets.len(), 1, "nothing was started");
+        world.s.services[0].rivals.clear();
+        world.rest();
+        assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+    }
+}
+
+#[test]
+fn of_two_that_came_in_one_second_the_lesser_uid_is_first() {
+    let (mut lesser, mut greater) = (rival(10, true), rival(10, true));
+    (lesser.claim.uid, greater.claim.uid) = ("a".into(), "z".into());
+    assert_eq!(accepted(&tenth(&[lesser])).0, "Conflict");
+    greater.pods.clear();
+    assert_eq!(accepted(&tenth(&[greater])).0, "Accepted");
+}
+
+#[test]
+fn what_served_beside_it_before_it_was_accepted_is_not_cut_off_whoever_came_first() {
+    let (reason, message) = {
+        let world = tenth(&[rival(20, true)]);
+        let (reason, message) = accepted(&world);
+        (reason.to_owned(), message.to_owned())
+    };
+    assert_eq!(reason, "ServiceShared");
+    assert!(message.contains("shop-1"), "{message}");
+}
+
+#[test]
+fn the_pin_of_a_rollout_that_came_first_is_never_touched() {
+    let mut world = tenth(&[]);
+    world.s.services[0].rivals = vec![rival(20, false)];
+    world.s.services[0].selector.insert(HASH.into(), "theirs".into());
+    world.s.services[0].meta.annotations.insert(EPOCH.into(), "1".into());
+    settle(&mut world);
+    assert_eq!(accepted(&world).0, "Conflict");
+    assert_eq!(world.s.services[0].selector[HASH], "theirs");
+    assert!(world.s.services[0].meta.annotations.contains_key(EPOCH));
+}
+
+#[test]
+fn of_two_that_began_in_the_same_moment_the_later_one_withdraws() {
+    let mut world = tenth(&[]);
+    world.push("demo:v2");
+    world.until(|world| world.status().trial.is_some());
+    world.s.services[0].rivals = vec![rival(5, false)];
+    world.s.services[0].selector.insert(HASH.into(), "theirs".into());
+    settle(&mut world);
+    let last = world.status().history.last().unwrap();
+    assert_eq!((last.outcome, last.reason.as_deref()), (End::Withdrawn, Some("Conflict")));
+    assert_eq!((accepted(&world).0, world.status().phase), ("Conflict", Phase::Preparing));
+    assert_eq!(world.s.services[0].selector[HASH], "theirs");
+    assert!(world.weights.is_empty() && world.s.replica_sets.len() == 1);
+}
+
+#[test]
+fn two_rollouts_behind_one_route_leave_each_others_marks_and_weights() {
+    let mut world = World::stable();
+    let backend = |name: &str, weight: i64| json!({"name": name, "port": 80, "weight": weight});
+    let theirs = [backend("shop", 90), backend("shop-canary", 10)];
+    let spec = json!({"rules": [{"backendRefs": [backend("web", 100), theirs[0], theirs[1]]}]});
+    world.s.routes[0].spec = spec.clone();
+    world.s.routes[0].meta.annotations = [(FAILED.into(), "0atheirs".into())].into();
+    world.rest();
+    world.answer = Outcome::Value(0.2);
+    world.push("demo:v2");
+    world.until(|world| world.status().phase == Phase::RollingBack);
+    let own = world.status().canary.as_ref().unwrap().revision.clone();
+    assert_eq!(world.s.routes[0].meta.annotations[FAILED], format!("0atheirs,{own}"));
+    world.rest();
+    assert_eq!(world.status().phase, Phase::RolledBack);
+    assert_eq!(world.s.routes[0].meta.annotations[FAILED], "0atheirs");
+    assert_eq!(world.s.routes[0].spec, spec);
+    assert_eq!(world.weights, [25, 0]);
+}
