@@ -1,20 +1,26 @@
 //! The way back: traffic first, in the pass that saw the reason; pods after the drain; the rest last.
 
 use super::{Kind, Reading, ReplicaSet, judge, object, pass::Pass};
-use crate::api::{End, Failure, OnFail, Phase, Side};
+use crate::{
+    analysis::Outcome,
+    api::{End, Failure, OnFail, Phase, Side},
+};
 
 /// Reasons for which a revision is withdrawn rather than rejected: it did nothing wrong.
 const WITHDRAWN: [&str; 7] =
     ["Withdrawn", "Superseded", "Released", "Left", "Skipped", "Orphaned", "Conflict"];
 
 /// Turns back for a failure: the route's patch comes before all else and carries the mark.
-pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading: Option<(&Reading, f64)>) {
+pub(super) fn fail(pass: &mut Pass, reason: &'static str, message: &str, reading: Option<&Reading>) {
     let failure = Failure {
         reason: reason.to_owned(),
         message: message.to_owned(),
-        metric: reading.map(|(reading, _)| reading.metric.clone()),
-        query: reading.map(|(reading, _)| reading.query.clone()),
-        value: reading.map(|(_, value)| value),
+        metric: reading.map(|reading| reading.metric.clone()),
+        query: reading.map(|reading| reading.query.clone()),
+        value: reading.and_then(|reading| match reading.outcome {
+            Outcome::Value(value) => Some(value),
+            _ => None,
+        }),
         at: Some(pass.s.now),
         template: Some(pass.d.template.clone())
             .filter(|pushed| pass.canary().is_none_or(|canary| canary.template != *pushed)),

@@ -105,19 +105,17 @@ fn read(pass: &mut Pass) -> bool {
         let Some(metric) = valid.metrics.iter().find(|metric| metric.name == reading.metric) else {
             continue;
         };
-        let measurement = metric.threshold.measure(&reading.outcome);
+        let measurement = metric.measure(&reading.outcome);
         let range = template::longest_range(&reading.query).unwrap_or(Duration::ZERO);
         let begin = |since: Option<jiff::Timestamp>, settle: Duration| {
             since.is_some_and(|since| reading.at >= Pass::after(since, range + settle))
         };
         let trial = pass.trial();
-        let counts = match measurement {
-            // A failure needs its window within the time the revision has had traffic, all else within the step.
-            Measurement::Fail => begin(trial.traffic_since, Duration::ZERO),
-            Measurement::Pass => reading.step == trial.step && begin(trial.weighted_at, valid.settle),
-            Measurement::Inconclusive(_) | Measurement::Error(_) => {
-                reading.step == trial.step && begin(trial.weighted_at, valid.settle)
-            }
+        let counts = match (measurement, &reading.outcome) {
+            // A failure needs its window within the time the revision has had traffic, all else within the step: also the
+            // absence of data, of which there is none at first.
+            (Measurement::Fail, Outcome::Value(_)) => begin(trial.traffic_since, Duration::ZERO),
+            _ => reading.step == trial.step && begin(trial.weighted_at, valid.settle),
         };
         let state = trial.metrics.entry(reading.metric.clone()).or_default();
         state.last = Some(reading.outcome.clone());
@@ -126,18 +124,25 @@ fn read(pass: &mut Pass) -> bool {
         }
         state.tally.record(&measurement);
         if analysis::verdict(&metric.limits, &state.tally) == Verdict::Fail {
-            let Outcome::Value(value) = reading.outcome else { continue };
-            let limit = match (metric.threshold.min, metric.threshold.max) {
-                (Some(min), _) if value < min => format!("below min {min}"),
-                (_, Some(max)) => format!("above max {max}"),
-                _ => "out of bounds".to_owned(),
-            };
-            let message = format!("metric {} is {value}, {limit}", metric.name);
-            back::fail(pass, "MetricFailed", &message, Some((reading, value)));
+            let message = missed(metric, &reading.outcome);
+            back::fail(pass, "MetricFailed", &message, Some(reading));
             return true;
         }
     }
     false
+}
+
+/// How an answer misses a metric.
+fn missed(metric: &valid::Metric, outcome: &Outcome) -> String {
+    let Outcome::Value(value) = outcome else {
+        return format!("metric {} has no data, which its noData says is a failure", metric.name);
+    };
+    let limit = match (metric.threshold.min, metric.threshold.max) {
+        (Some(min), _) if *value < min => format!("below min {min}"),
+        (_, Some(max)) => format!("above max {max}"),
+        _ => "out of bounds".to_owned(),
+    };
+    format!("metric {} is {value}, {limit}", metric.name)
 }
 
 /// Asks each metric that is due, as long as the canary has traffic.

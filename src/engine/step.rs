@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     analysis::Verdict,
-    api::{Handover, Phase, Shifting},
+    api::{Handover, Phase, Shifting, Unclear},
     traffic::gateway::Acceptance,
 };
 
@@ -286,21 +286,54 @@ fn measure(pass: &mut Pass, valid: &valid::Valid, shift: Shift) {
     let until = Pass::after(earliest, valid.deadline);
     let said = judge::last_error(pass);
     match verdict {
+        Verdict::Error if valid.on_error == Unclear::Fail => {
+            back::fail(pass, "MetricsUnavailable", &said, None);
+        }
+        Verdict::Inconclusive if valid.on_inconclusive == Unclear::Fail => {
+            back::fail(pass, "Inconclusive", &said, None);
+        }
         _ if now < earliest && weight == 0 => {
             pass.wait_until("Preview", "measuring the preview, which has no traffic of the route", earliest);
         }
         _ if now < earliest => pass.wait_until("Hold", format!("holding {weight} % and measuring"), earliest),
         _ if ends == Until::Ready => passed(pass, valid),
         Verdict::Pass => passed(pass, valid),
+        Verdict::Error if valid.on_error == Unclear::Continue => unmeasured(pass, valid, &said),
         Verdict::Error => pass.wait("MetricsUnavailable", said),
-        _ if now >= until => {
-            pass.wait("Inconclusive", "the step reached its deadline without a verdict: it holds and asks");
-        }
+        Verdict::Inconclusive if valid.on_inconclusive == Unclear::Continue => unmeasured(pass, valid, &said),
+        _ if now >= until => late(pass, valid),
         Verdict::Inconclusive => pass.wait_until("Inconclusive", said, until),
         Verdict::Pending | Verdict::Fail => {
             pass.wait_until("Metrics", "waiting for each metric's verdict", until);
         }
     }
+}
+
+/// The step's deadline is over, and some metric has no verdict.
+fn late(pass: &mut Pass, valid: &valid::Valid) {
+    let late = "the step reached its deadline without a verdict";
+    match valid.on_inconclusive {
+        Unclear::Hold => pass.wait("Inconclusive", format!("{late}: it holds and asks")),
+        Unclear::Fail => back::fail(pass, "Inconclusive", late, None),
+        Unclear::Continue => unmeasured(pass, valid, late),
+    }
+}
+
+/// The policy lets a step end that has no verdict.
+fn unmeasured(pass: &mut Pass, valid: &valid::Valid, why: &str) {
+    if let Some(by) = pass.paused_by() {
+        pass.wait(
+            "Paused",
+            format!("the step has no verdict, and may end; paused by {by}: waiting for `resume`"),
+        );
+        return;
+    }
+    let note = format!(
+        "step {} of {} ends without a verdict, as the policy says: {why}",
+        pass.trial().step + 1,
+        valid.stages.len()
+    );
+    next(pass, valid, "StepUnmeasured", &note);
 }
 
 fn passed(pass: &mut Pass, valid: &valid::Valid) {

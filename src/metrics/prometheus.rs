@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    analysis::{ErrorClass, Outcome},
+    analysis::{ErrorClass, Measurement, Outcome},
     api::{OnWarnings, Series},
     metrics::terms::Terms,
 };
@@ -218,7 +218,7 @@ fn judge(status: StatusCode, body: &[u8], terms: &Terms) -> Outcome {
                 Outcome::error(ErrorClass::WrongType, "the answer is a histogram, not a number")
             }
             [one] => number(&one["value"]),
-            many => several(many, terms.series),
+            many => several(many, terms),
         },
         ("matrix" | "string", _) => {
             let message = format!("the answer is a {}, not a scalar or a vector", data.result_type);
@@ -229,12 +229,14 @@ fn judge(status: StatusCode, body: &[u8], terms: &Terms) -> Outcome {
 }
 
 /// Several series as one number, where the policy says how. One of them that is no number leaves none.
-fn several(series: &[Value], how: Series) -> Outcome {
-    let reduce: fn(f64, f64) -> f64 = match how {
+fn several(series: &[Value], terms: &Terms) -> Outcome {
+    let reduce: fn(f64, f64) -> f64 = match terms.series {
         Series::Max => f64::max,
         Series::Min => f64::min,
         Series::Sum => |a, b| a + b,
-        Series::One | Series::All | Series::Any => {
+        Series::All => return telling(series, terms, Measurement::Fail),
+        Series::Any => return telling(series, terms, Measurement::Pass),
+        Series::One => {
             return Outcome::error(ErrorClass::ManySeries, &format!("{} series, not one", series.len()));
         }
     };
@@ -246,6 +248,15 @@ fn several(series: &[Value], how: Series) -> Outcome {
         }
     }
     all.map_or(Outcome::NoData, Outcome::of)
+}
+
+/// Of several series the one that decides: the first that is `decisive`; without one, one that is no number, which leaves it
+/// open; else any, for they all say the same.
+fn telling(series: &[Value], terms: &Terms, decisive: Measurement) -> Outcome {
+    let outcomes: Vec<Outcome> = series.iter().map(|one| number(&one["value"])).collect();
+    let decides = outcomes.iter().find(|outcome| terms.bounds.measure(outcome) == decisive);
+    let open = || outcomes.iter().find(|outcome| !matches!(outcome, Outcome::Value(_)));
+    decides.or_else(open).or(outcomes.first()).cloned().unwrap_or(Outcome::NoData)
 }
 
 /// The error that a status means, if it means one; `said` is the server's text, where it is Prometheus' own.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::api::{OnWarnings, Series};
+use crate::{
+    analysis::Threshold,
+    api::{OnWarnings, Series},
+};
 
 /// How many requests a look needs where the policy counts them and doesn't say.
 pub const LEAST: f64 = 100.0;
@@ -18,6 +21,8 @@ pub struct Terms {
     pub timeout: Option<Duration>,
     /// How several series become one number.
     pub series: Series,
+    /// The metric's bounds, for series of which each or one must be within them.
+    pub bounds: Threshold,
     /// What an answer with a warning is.
     pub warnings: OnWarnings,
 }

@@ -42,10 +42,10 @@ pub enum Unclear {
     #[default]
     #[serde(rename = "hold")]
     Hold,
-    /// Traffic goes back. Not served yet.
+    /// Traffic goes back.
     #[serde(rename = "fail")]
     Fail,
-    /// The rollout goes on. Not served yet.
+    /// The step ends as if it had passed, once its hold is over.
     #[serde(rename = "continue")]
     Continue,
 }
@@ -144,7 +144,7 @@ pub enum NoData {
     #[default]
     #[serde(rename = "inconclusive")]
     Inconclusive,
-    /// As a failed look. Not served yet.
+    /// As a failed look, once the step has been measured for as long as the query looks back.
     #[serde(rename = "fail")]
     Fail,
 }
@@ -156,10 +156,10 @@ pub enum Series {
     #[default]
     #[serde(rename = "one")]
     One,
-    /// Each must be within the bounds. Not served yet.
+    /// Each must be within the bounds.
     #[serde(rename = "all")]
     All,
-    /// One must be within the bounds. Not served yet.
+    /// One must be within the bounds.
     #[serde(rename = "any")]
     Any,
     /// The largest counts.

@@ -102,7 +102,7 @@ pub(super) async fn all(options: &Asked, policies: &[Found]) -> Result<Vec<Answe
                     .map_err(|error| error.to_string())?;
             }
             let outcome = source.ask_on(&query, Timestamp::now(), &terms).await;
-            let would = match metric.threshold.measure(&outcome) {
+            let would = match metric.measure(&outcome) {
                 Measurement::Pass => "pass",
                 Measurement::Fail => "fail",
                 Measurement::Inconclusive(_) => "inconclusive",

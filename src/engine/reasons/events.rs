@@ -112,6 +112,12 @@ pub(super) const ALL: &[Reason] = &[
         &["… wants the template rolled out natively, unmeasured"],
     ),
     reason(Event, "StepPassed", "The step's time is over and every metric passed.", &["step … of … passed"]),
+    reason(
+        Event,
+        "StepUnmeasured",
+        "The policy's `onInconclusive` or `onError` says `continue`: the step ends though a metric has no verdict.",
+        &["step … of … ends without a verdict, as the policy says: …"],
+    ),
     reason(Event, "StepSkipped", "A person left the step.", &["… promoted it past step … of …"]),
     reason(
         Event,

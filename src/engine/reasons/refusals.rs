@@ -45,11 +45,7 @@ pub(super) const ALL: &[Reason] = &[
         Refusal,
         "NotYetSupported",
         "A field has its place in the definitions, but Steelyard does not serve it yet.",
-        &[
-            "several routed Services are not supported yet: …",
-            "… in HTTPRoute …",
-            "this value is not supported yet: say …, or leave it out",
-        ],
+        &["several routed Services are not supported yet: …", "… in HTTPRoute …"],
     ),
     reason(
         Refusal,

@@ -36,9 +36,27 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Failure,
+        "Inconclusive",
+        "There was nothing to compare for too long, and the policy's `onInconclusive` says `fail`. See whether the query finds the canary's pods; `retry` tries it again.",
+        &["metric …: no data", "the step reached its deadline without a verdict"],
+    ),
+    reason(
+        Failure,
         "MetricFailed",
         "A metric missed its bound more often than `failureLimit` allows. `status.failure` has the query as sent, and the value.",
-        &["metric … is …, …", "below min …", "above max …", "out of bounds"],
+        &[
+            "metric … is …, …",
+            "below min …",
+            "above max …",
+            "out of bounds",
+            "metric … has no data, which its noData says is a failure",
+        ],
+    ),
+    reason(
+        Failure,
+        "MetricsUnavailable",
+        "Prometheus couldn't be asked for too long, and the policy's `onError` says `fail`. It may be no fault of the new version's: `retry` tries it again.",
+        &["metric …: …: …"],
     ),
     reason(
         Failure,
@@ -57,6 +75,12 @@ pub(super) const ALL: &[Reason] = &[
         "EndpointsSilent",
         "The endpoints of a Service did not become those of the version it was switched to within the policy's `deadline`.",
         &["the Services' endpoints did not follow their selectors in time"],
+    ),
+    reason(
+        Withdrawal,
+        "Conflict",
+        "Two Deployments behind one Service began at once; the one that came under Steelyard first goes on.",
+        &["Service … was claimed by Deployment … in the same moment"],
     ),
     reason(
         Withdrawal,

@@ -68,7 +68,8 @@ pub(super) const ALL: &[Reason] = &[
             "metric …: not a finite number",
             "metric …: … requests are too few, … are wanted",
             "metrics have no verdict",
-            "the step reached its deadline without a verdict: it holds and asks",
+            "the step reached its deadline without a verdict",
+            "…: it holds and asks",
         ],
     ),
     reason(
@@ -113,6 +114,7 @@ pub(super) const ALL: &[Reason] = &[
             "the gate is open; paused by …: waiting for `resume`",
             "paused by … before … %: waiting for `resume`",
             "the step passed; paused by …: waiting for `resume`",
+            "the step has no verdict, and may end; paused by …: waiting for `resume`",
         ],
     ),
     reason(

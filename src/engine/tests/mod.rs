@@ -8,6 +8,7 @@ mod intents;
 mod queue;
 mod switch;
 mod turns;
+mod unclear;
 mod world;
 
 use jiff::ToSpan as _;

@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::stages::{Stage, stages};
 use crate::{
-    analysis::{Limits, Threshold},
-    api::{self, Analysis, OnFail, RolloutPolicySpec, Scope, Shifting, Traffic},
+    analysis::{Limits, Measurement, Outcome, Threshold},
+    api::{self, Analysis, NoData, OnFail, RolloutPolicySpec, Scope, Shifting, Traffic, Unclear},
     check::{Fault, Sort},
     metrics::{
         template,
@@ -34,6 +34,10 @@ pub struct Valid {
     pub interval: Duration,
     /// How long pods and verdicts may take.
     pub deadline: Duration,
+    /// What a step does that found nothing to compare.
+    pub on_inconclusive: Unclear,
+    /// What a step does whose source failed.
+    pub on_error: Unclear,
 }
 
 /// Which versions are gone back to without steps.
@@ -56,8 +60,20 @@ pub struct Metric {
     pub threshold: Threshold,
     /// Its limits.
     pub limits: Limits,
+    /// What a look without data counts as.
+    pub no_data: NoData,
     /// On which terms its answers are ones; the query that counts samples still has its variables.
     pub terms: Terms,
+}
+
+impl Metric {
+    /// What an answer says of the canary.
+    pub fn measure(&self, outcome: &Outcome) -> Measurement {
+        match (outcome, self.no_data) {
+            (Outcome::NoData, NoData::Fail) => Measurement::Fail,
+            _ => self.threshold.measure(outcome),
+        }
+    }
 }
 
 /// Checks a policy's values.
@@ -88,7 +104,20 @@ pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
         (false, false) => Shifting::Route,
     };
     let on_fail = *on_fail;
-    Ok(Valid { stages, shifting, window, on_fail, metrics, source, settle, interval, deadline })
+    let Analysis { on_inconclusive, on_error, .. } = *analysis;
+    Ok(Valid {
+        stages,
+        shifting,
+        window,
+        on_fail,
+        metrics,
+        source,
+        settle,
+        interval,
+        deadline,
+        on_inconclusive,
+        on_error,
+    })
 }
 
 fn rollback(window: &api::RollbackWindow, faults: &mut Vec<Fault>) -> Window {
@@ -145,13 +174,7 @@ fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
 }
 
 fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
-    let Analysis { settle: _, interval: _, source: _, on_inconclusive, on_error, metrics } = analysis;
-    let unclear = api::Unclear::default();
-    for (name, value) in [("onInconclusive", on_inconclusive), ("onError", on_error)] {
-        if *value != unclear {
-            faults.push(value_unserved(&format!("spec.analysis.{name}"), "hold"));
-        }
-    }
+    let Analysis { settle: _, interval: _, source: _, on_inconclusive: _, on_error: _, metrics } = analysis;
     let mut names = BTreeSet::new();
     let mut found = Vec::new();
     for (index, metric) in metrics.iter().enumerate() {
@@ -163,11 +186,6 @@ fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
         found.extend(one_metric(metric, &path, faults));
     }
     found
-}
-
-fn value_unserved(path: &str, served: &str) -> Fault {
-    let why = format!("this value is not supported yet: say {served}, or leave it out");
-    Fault::new(Sort::NotYetSupported, path, why)
 }
 
 fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Option<Metric> {
@@ -197,13 +215,6 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
     unserved(path, fields, faults);
     if let Some(compare) = compare {
         compared(compare, metric, path, faults);
-    }
-    let served = [
-        ("noData", *no_data == api::NoData::default(), "inconclusive"),
-        ("series", !matches!(series, api::Series::All | api::Series::Any), "one, max, min or sum"),
-    ];
-    for (name, _, only) in served.into_iter().filter(|(_, served, _)| !served) {
-        faults.push(value_unserved(&format!("{path}.{name}"), only));
     }
     if min_measurements == &Some(0) {
         faults.push(Fault::invalid(format!("{path}.minMeasurements"), "must be at least 1"));
@@ -235,9 +246,11 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
         max_sample_age: max_sample_age.map(Duration::from),
         timeout: timeout.map(Duration::from),
         series: *series,
+        bounds: threshold,
         warnings: *on_warnings,
     };
-    Some(Metric { name: name.clone(), query: query.clone(), threshold, limits, terms })
+    let (name, query) = (name.clone(), query.clone());
+    Some(Metric { name, query, threshold, limits, no_data: *no_data, terms })
 }
 
 fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {

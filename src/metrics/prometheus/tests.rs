@@ -365,3 +365,28 @@ async fn a_policy_may_ignore_warnings_and_want_fresher_samples() {
     let (_, _, body) = fake.seen.lock().unwrap()[0].clone();
     assert!(body.ends_with("lookback_delta=7000ms&timeout=3000ms"), "{body}");
 }
+
+#[tokio::test]
+async fn each_of_several_series_or_one_of_them_must_be_within_the_bounds() {
+    let bounds = crate::analysis::Threshold { min: Some(2.0), max: Some(3.0) };
+    let nan = Outcome::NoData;
+    let infinite = Outcome::NonFinite;
+    for (how, values, expected) in [
+        (Series::All, ["2", "3", "2.5"], Outcome::Value(2.0)),
+        (Series::All, ["2", "4", "2.5"], Outcome::Value(4.0)),
+        (Series::All, ["NaN", "1", "2"], Outcome::Value(1.0)),
+        (Series::All, ["2", "NaN", "2"], nan.clone()),
+        (Series::All, ["2", "2", "+Inf"], infinite),
+        (Series::Any, ["1", "2.5", "9"], Outcome::Value(2.5)),
+        (Series::Any, ["NaN", "1", "3"], Outcome::Value(3.0)),
+        (Series::Any, ["1", "9", "8"], Outcome::Value(1.0)),
+        (Series::Any, ["1", "9", "NaN"], nan),
+    ] {
+        let body = success("vector", &format!("[{}]", values.map(series).join(",")));
+        let terms = Terms { series: how, bounds, ..Terms::default() };
+        assert_eq!(asked_on(&body, &terms).await, expected, "{how:?} {values:?}");
+    }
+    let one = success("vector", &format!("[{}]", series("7")));
+    let terms = Terms { series: Series::All, bounds, ..Terms::default() };
+    assert_eq!(asked_on(&one, &terms).await, Outcome::Value(7.0));
+}

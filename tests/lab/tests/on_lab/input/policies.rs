@@ -91,9 +91,9 @@ async fn policies_that_can_not_be_run_are_refused_one_after_the_other_until_one_
                 &["spec.analysis.metrics[0].query", "not a scalar or an instant vector"],
             ),
             (
-                policy(steps, "{name: a, preset: traefik/success-rate, min: 1, noData: fail}"),
+                policy(steps, "{name: a, preset: traefik/success-rate, min: 1}"),
                 "NotYetSupported",
-                &["metrics[0].preset", "metrics[0].noData"],
+                &["metrics[0].preset"],
             ),
         ];
         for (text, reason, words) in wrong {
