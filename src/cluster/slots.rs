@@ -1,5 +1,5 @@
-//! How many rollouts may be in flight, and who is next: first come, first served, but a namespace that has fewer of them
-//! comes before one that has more.
+//! How many rollouts may be in flight, and who is next. Namespaces take turns: one that has fewer in flight comes before one
+//! that has more, then one whose last turn is longer ago; within a namespace who came first starts first.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -33,6 +33,8 @@ struct State {
     counted: bool,
     taken: BTreeSet<Key>,
     waiting: BTreeMap<Key, Timestamp>,
+    /// The turn that each namespace had last, counted up.
+    served: BTreeMap<String, usize>,
 }
 
 impl Slots {
@@ -49,7 +51,7 @@ impl Slots {
     pub fn found(&self, key: &Key) {
         let mut state = locked(&self.state);
         if self.limited() && !state.counted {
-            state.taken.insert(key.clone());
+            state.take(key);
         }
     }
 
@@ -75,7 +77,7 @@ impl Slots {
         let place = order.iter().position(|(next, _)| next == key).unwrap_or(0);
         if state.counted && order.get(place).is_some_and(|(_, free)| *free) {
             state.waiting.remove(key);
-            state.taken.insert(key.clone());
+            state.take(key);
             return Turn::Free;
         }
         state.waiting.insert(key.clone(), since);
@@ -98,8 +100,15 @@ impl Slots {
 }
 
 impl State {
+    fn take(&mut self, key: &Key) {
+        let turn = self.served.values().max().map_or(1, |last| last + 1);
+        self.served.insert(key.namespace.clone(), turn);
+        self.taken.insert(key.clone());
+    }
+
     /// Who waits, in the order in which they start, and whether there is room for them now.
     fn order(&self, limits: Limits) -> Vec<(Key, bool)> {
+        let mut served = self.served.clone();
         let mut in_flight: BTreeMap<&str, usize> = BTreeMap::new();
         for key in &self.taken {
             *in_flight.entry(&key.namespace).or_default() += 1;
@@ -112,7 +121,7 @@ impl State {
             // One whose namespace has all it may have comes after those of the others.
             let rank = |key: &Key, since: &Timestamp| {
                 let full = limits.namespace.is_some_and(|limit| of(key) >= limit);
-                (full, of(key), *since)
+                (full, of(key), served.get(&key.namespace).copied(), *since)
             };
             let next = (0..rest.len()).min_by_key(|at| rank(rest[*at].0, rest[*at].1)).unwrap_or(0);
             let (key, since) = rest.remove(next);
@@ -120,6 +129,8 @@ impl State {
             let free = !full && limits.cluster.is_none_or(|limit| total < limit);
             order.push((key.clone(), free));
             *in_flight.entry(&key.namespace).or_default() += 1;
+            let turn = served.values().max().map_or(1, |last| last + 1);
+            served.insert(key.namespace.clone(), turn);
             total += 1;
         }
         order
@@ -180,6 +191,19 @@ mod tests {
         slots.note(&key("busy", "1"), Slot::None);
         assert_eq!(place(slots.turn(&key("busy", "3"), at(3))), 2);
         assert_eq!(place(slots.turn(&key("quiet", "1"), at(9))), 0);
+    }
+
+    #[test]
+    fn namespaces_take_turns_even_if_only_one_may_be_in_flight() {
+        let slots = slots(Some(1), None);
+        for (namespace, name) in [("busy", "1"), ("busy", "2"), ("busy", "3"), ("quiet", "1")] {
+            slots.turn(&key(namespace, name), at(1));
+        }
+        slots.note(&key("busy", "1"), Slot::None);
+        assert_eq!(place(slots.turn(&key("busy", "2"), at(1))), 2);
+        assert_eq!(place(slots.turn(&key("quiet", "1"), at(1))), 0);
+        slots.note(&key("quiet", "1"), Slot::None);
+        assert_eq!(place(slots.turn(&key("busy", "2"), at(1))), 0);
     }
 
     #[test]
