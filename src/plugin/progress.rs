@@ -35,9 +35,17 @@ pub(super) fn progress(world: &World, template: &Value) -> Progress {
     let status = rollout.status.clone().unwrap_or_default();
     if now != template {
         // While an older rollout settles, Steelyard keeps the new template in the status and the old one in place.
-        let kept = status.pending.as_ref() == Some(template);
-        let replaced = || Progress::RolledBack("another template was pushed over it".to_owned());
-        return if kept { Progress::Pending } else { replaced() };
+        if status.pending.as_ref() == Some(template) {
+            return Progress::Pending;
+        }
+        let reverted = status.failure.as_ref().filter(|failure| failure.reverted);
+        return Progress::RolledBack(match (reverted, &status.canary) {
+            (Some(failure), Some(canary)) => format!(
+                "{}: {}: {}; stable's template was written back",
+                canary.tag, failure.reason, failure.message
+            ),
+            _ => "another template was pushed over it".to_owned(),
+        });
     }
     if world.held() {
         return held(world, rollout, &status, template);
