@@ -2,6 +2,7 @@
 //! and `kubectl steelyard explain` are made from it; tests compare it with what the engine says.
 
 mod events;
+mod faults;
 mod refusals;
 mod turns;
 mod waits;
@@ -73,6 +74,10 @@ pub fn page() -> String {
             let _ = writeln!(page, "| `{}` | {} | {} |", reason.name, says.join("<br>"), reason.means);
         }
     }
+    page.push_str(FAULTS);
+    for fault in faults::ALL {
+        let _ = writeln!(page, "| {} | {} |", fault.says.replace('|', "\\|"), fault.means);
+    }
     page + CONDITIONS
 }
 
@@ -108,6 +113,16 @@ const PLACES: &[(Place, &str, &str)] = &[
         "`kubectl events --for rollout/NAME`, each about the Rollout and related to its Deployment.",
     ),
 ];
+
+const FAULTS: &str = "
+## What can be wrong in a policy
+
+The message of `PolicyInvalid` and `NotYetSupported`, and the lines of `steelyard policy check`: the path of a field, then one of these. What has no place in the
+definitions at all (an unknown field, a word where a number belongs) is refused by the API server already, and by `policy check` with its line and column.
+
+| what it says | what it means, and what helps |
+| --- | --- |
+";
 
 const CONDITIONS: &str = "
 ## Conditions

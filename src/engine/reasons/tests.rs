@@ -2,14 +2,23 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use super::{Place, all, page};
+use super::{Place, all, faults, page};
 
 /// Words that look like reasons: kinds, states, conditions, actions of Events. Each is known, so that a new reason is not
 /// taken for one of them.
 const OTHER: &str = "Accept Accepted CrashLoopBackOff Deployment Fail False Gated Healthy Held Leave NoFailure NotHeld Pass Prepare \
     Progressing Promote Release ReplicaSet Rollout SendHome Settle Skip TakeBack True";
-/// Parts of a sentence about something else than a rollout.
-const FRAGMENTS: [&str; 1] = ["Deployment …: … …"];
+/// Parts of sentences: a log's, and lists of fields.
+const FRAGMENTS: [&str; 6] = [
+    "Deployment …: … …",
+    "canary and blueGreen",
+    "weight, match, mirror and gate",
+    "gatewayAPI, istio, traefik, ingress and service",
+    "person, window and webhook",
+    "query, compare and preset",
+];
+/// Files outside of the engine whose sentences tell what is wrong with a policy.
+const BESIDE: [&str; 3] = ["src/check/fault.rs", "src/analysis/threshold.rs", "src/metrics/template.rs"];
 
 /// A text in the source, and what stands before it.
 struct Literal {
@@ -17,18 +26,14 @@ struct Literal {
     text: String,
 }
 
-/// The engine's files, without tests and without this table. What a policy must be like is told in the policy reference.
+/// The engine's files, without tests and without this table.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine");
     let mut files = Vec::new();
     for folder in [root.clone(), root.join("valid")] {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.extension().is_some_and(|extension| extension == "rs")
-                && !["valid/policy.rs", "valid/stages.rs"]
-                    .iter()
-                    .any(|of_policies| path.ends_with(of_policies))
-            {
+            if path.extension().is_some_and(|extension| extension == "rs") {
                 files.push((path.display().to_string(), fs::read_to_string(path).unwrap()));
             }
         }
@@ -61,6 +66,13 @@ fn literals(source: &str) -> Vec<Literal> {
         rest = &tail[end + 1..];
     }
     found
+}
+
+/// What the errors of a file say.
+fn errors(source: &str) -> Vec<String> {
+    let texts =
+        source.lines().filter_map(|line| line.trim_start().strip_prefix("#[error(\"")?.strip_suffix("\")]"));
+    texts.map(filled).collect()
 }
 
 /// A format string as people see it.
@@ -140,15 +152,23 @@ fn every_reason_in_the_table_is_in_the_code() {
 
 #[test]
 fn every_sentence_in_the_code_is_in_the_table_and_the_other_way_round() {
-    let said: BTreeSet<String> =
+    let mut said: BTreeSet<String> =
         sources().iter().flat_map(|(_, source)| literals(source)).map(|literal| literal.text).collect();
-    let told: BTreeSet<&str> = all().iter().flat_map(|reason| reason.says.iter().copied()).collect();
+    let mut told: BTreeSet<&str> = all().iter().flat_map(|reason| reason.says.iter().copied()).collect();
+    told.extend(faults::ALL.iter().map(|fault| fault.says));
     let page = page();
     let sentence =
         |text: &&String| text.split_whitespace().count() >= 3 && !FRAGMENTS.contains(&text.as_str());
     let missing: Vec<&String> =
         said.iter().filter(sentence).filter(|text| !page.contains(text.as_str())).collect();
     assert!(missing.is_empty(), "add to src/engine/reasons: {missing:#?}");
+    for file in BESIDE {
+        let source = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let errors = errors(&source);
+        let missing: Vec<&String> = errors.iter().filter(|text| !told.contains(text.as_str())).collect();
+        assert!(missing.is_empty(), "add to src/engine/reasons/faults.rs: {missing:#?}");
+        said.extend(literals(&source).into_iter().map(|literal| literal.text).chain(errors));
+    }
     // Where another part of the program makes the sentence, the table says so in its own words.
     let elsewhere = ["the message of condition Accepted", "the path of each field, and what is wrong there"];
     let unsaid: Vec<&&str> =
