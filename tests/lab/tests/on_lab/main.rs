@@ -2,6 +2,7 @@
 
 mod agent;
 mod canary;
+mod docs;
 mod faults;
 mod handover;
 mod input;
@@ -12,7 +13,6 @@ mod people;
 mod pods;
 mod queue;
 mod reaction;
-mod readme;
 mod rollout;
 mod stuck;
 mod turns;

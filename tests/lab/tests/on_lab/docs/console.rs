@@ -1,0 +1,143 @@
+//! The commands of docs/: on a Deployment at rest, while a version goes out, and after Steelyard was left. On the way, what
+//! other tools are told to make of a rollout.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use lab::paths::repository;
+use lab::support::{Demo, Failure, Policy, Rollout, Space};
+use serde_json::Value;
+
+use super::By;
+use super::health::{Checks, Health};
+use super::page::blocks_of;
+use super::run::{Lines, run};
+use crate::canary::ROLLOUT;
+
+const HELP: &str = "docs/troubleshooting.md";
+const CI: &str = "docs/recipes/ci.md";
+const PLUGIN: &str = "docs/plugin.md";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_commands_of_the_documentation_run_as_they_stand_there() -> Result<(), Failure> {
+    Space::run("docs", async |space| {
+        let mut lines = Lines::of(By::Tour, space, &repository()).await?;
+        adopted(space, Policy::new("web").step(50, 1)).await?;
+        at_rest(&mut lines, space).await?;
+        lines.run(CI, "kubectl set image").await?;
+        assert!(space.api::<Rollout>().get("web").await?.complete("v2"), "the wait lasted to the end");
+        lines.run(CI, "kubectl rollout status").await?;
+        lines.run(CI, "steelyard policy check").await?;
+        // The same push again changes nothing, and there is nothing to wait for.
+        lines.run(PLUGIN, "kubectl set image").await?;
+        ci_may_push_and_wait(space, &lines).await?;
+        lines.done();
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_tools_see_how_a_rollout_stands_and_one_that_was_left_is_resumed() -> Result<(), Failure> {
+    Space::run("docs-left", async |space| {
+        let mut lines = Lines::of(By::Left, space, &repository()).await?;
+        let checks = Checks::read()?;
+        adopted(space, Policy::new("web").step(25, 200)).await?;
+        assert_eq!(checks.of(space).await?, Health::new("Healthy", "Healthy", "Current"));
+        space.kubectl(&["set", "image", "deployment/web", "app=demo:v2"]).await?;
+        let held = checks.of(space).await?;
+        assert_eq!(held.deployment, "Progressing", "from the very push: {held:?}");
+        waits(space, "Hold").await?;
+        assert_eq!(checks.of(space).await?, Health::new("Progressing", "Progressing", "InProgress"));
+        kubectl_refuses_as_the_page_says(&lines).await?;
+        run("kubectl steelyard abort web", &lines.config.0, &lines.folder).await?;
+        let back = |rollout: &Rollout| (rollout.phase() == "RolledBack").then_some(());
+        space.until("web", "rolled back", ROLLOUT, back).await?;
+        assert_eq!(checks.of(space).await?, Health::new("Degraded", "Progressing", "Failed"));
+
+        space.kubectl(&["annotate", "deployment", "web", "steelyard.io/policy-"]).await?;
+        let left = |deployment: &Deployment| {
+            let paused = deployment.spec.as_ref().and_then(|spec| spec.paused) == Some(true);
+            (paused && !deployment.labels().contains_key("steelyard.io/held")).then_some(())
+        };
+        space.until("web", "left, and paused", ROLLOUT, left).await?;
+        lines.run(HELP, "kubectl rollout resume").await?;
+        space.rolled_out("web", ROLLOUT).await?;
+        let serves = space.api::<Deployment>().get("web").await?.spec.and_then(|spec| spec.template.spec);
+        assert_eq!(serves.and_then(|pods| pods.containers[0].image.clone()).as_deref(), Some("demo:v2"));
+        lines.done();
+        Ok(())
+    })
+    .await
+}
+
+/// What kubectl says while a Deployment is held stands on the page for trouble, so that a search finds it there.
+async fn kubectl_refuses_as_the_page_says(lines: &Lines) -> Result<(), Failure> {
+    let page = std::fs::read_to_string(repository().join(HELP))?;
+    for (line, words) in [
+        ("kubectl rollout resume deployment/web", "held by Steelyard: see kubectl describe rollout"),
+        ("kubectl rollout undo deployment/web --to-revision=1", "cannot rollback a paused deployment"),
+        ("kubectl rollout restart deployment/web", "can't restart paused deployment"),
+    ] {
+        let refused = run(line, &lines.config.0, &lines.folder).await.expect_err(line).to_string();
+        assert!(refused.contains(words), "{words:?} in {refused}");
+        assert!(page.contains(words), "{words:?} in {HELP}");
+    }
+    Ok(())
+}
+
+/// Deployment `web`, two pods of v1, adopted.
+async fn adopted(space: &Space, policy: Policy) -> Result<(), Failure> {
+    space.apply(&Demo::new("web", "v1").replicas(2).manifest(space.name())).await?;
+    space.rolled_out("web", ROLLOUT).await?;
+    space.apply(&policy.to_string()).await?;
+    space.adopt("web", "web").await?;
+    Ok(())
+}
+
+/// Waits until the rollout waits for this.
+async fn waits(space: &Space, reason: &str) -> Result<(), Failure> {
+    let found = |rollout: &Rollout| (rollout.text("/waiting/reason") == reason).then_some(());
+    Ok(space.until("web", reason, ROLLOUT, found).await?)
+}
+
+/// What only looks, and what may be done at any time; each shows what the page says that it shows.
+async fn at_rest(lines: &mut Lines, space: &Space) -> Result<(), Failure> {
+    for (begin, word) in [
+        ("kubectl get rollouts", space.name()),
+        ("kubectl describe rollouts", "Accepted"),
+        ("kubectl steelyard explain", "nothing is in flight"),
+        ("kubectl get mutatingadmissionpolicies", "steelyard-no-unpause"),
+        ("kubectl get pods,leases", "lease.coordination.k8s.io/steelyard"),
+        ("kubectl logs", "\"level\""),
+        ("kubectl get configmap", "name: default"),
+        ("helm upgrade steelyard", "STATUS: deployed"),
+        ("kubectl delete crd", "rollouts.steelyard.io"),
+    ] {
+        let printed = lines.run(HELP, begin).await?;
+        assert!(printed.contains(word), "{begin}: no {word:?} in {printed}");
+    }
+    Ok(())
+}
+
+/// The rights of docs/recipes/ci.md are enough to push and to wait, and to do no more.
+async fn ci_may_push_and_wait(space: &Space, lines: &Lines) -> Result<(), Failure> {
+    for block in blocks_of(CI)?.into_iter().filter(|block| block.language == "yaml") {
+        space.apply(&block.text.replace("namespace: shop", &format!("namespace: {}", space.name()))).await?;
+    }
+    let user = format!("--as=system:serviceaccount:{}:ci", space.name());
+    let try_as = async |line: &str| run(&format!("{line} {user}"), &lines.config.0, &lines.folder).await;
+    // A right that was just given may take a moment to be known.
+    let known = async {
+        while try_as("kubectl get deployment web").await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(crate::SOON, known).await?;
+    try_as("kubectl set image deployment/web app=demo:v9 --dry-run=server").await?;
+    try_as("kubectl steelyard wait web").await?;
+    let may = try_as("kubectl auth can-i patch rollouts.steelyard.io").await;
+    assert!(may.is_err(), "not to steer: {may:?}");
+    let list: Value = serde_json::from_str(&try_as("kubectl steelyard list -o json").await?)?;
+    assert_eq!(list[0]["name"], "web");
+    Ok(())
+}
