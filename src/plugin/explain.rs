@@ -114,9 +114,16 @@ fn stands(view: &View) -> Vec<String> {
             format!("{stable} serves. The canary {tag} is being made; it has no traffic yet.")
         }
         Phase::Preparing => format!("{stable} serves. A new template is held, and its rollout can't begin."),
-        Phase::Stepping | Phase::Waiting => {
-            format!("{stable} serves; the canary {tag} gets {weight} % of the traffic, {step}.")
-        }
+        Phase::Stepping | Phase::Waiting => match (&view.preview, weight) {
+            (Some(service), 0) => format!(
+                "{stable} serves. {tag} stands beside it as a preview, {step}: only Service {service} leads to it."
+            ),
+            (_, 100) => format!(
+                "{tag} has all traffic, {step}. {stable} stands by at full scale, and everything goes back to it at once if \
+                 {tag} fails."
+            ),
+            _ => format!("{stable} serves; the canary {tag} gets {weight} % of the traffic, {step}."),
+        },
         Phase::Promoting => {
             format!("All steps of {tag} are over: its pods are being handed over to the Deployment.")
         }
@@ -166,8 +173,10 @@ pub(super) fn advice(view: &View) -> Vec<Advice> {
             all.push(say("wait for its end", "its pods are the Deployment's already"));
         }
         Phase::Preparing | Phase::Stepping | Phase::Waiting | Phase::Promoting => {
-            if matches!(view.phase, Phase::Stepping | Phase::Waiting) {
-                all.push(say("promote", "leaves this step without waiting for its end"));
+            match view.phase {
+                Phase::Stepping => all.push(say("promote", "leaves this step without waiting for its end")),
+                Phase::Waiting => all.push(say("promote", "opens this gate")),
+                _ => {}
             }
             if view.phase != Phase::Promoting {
                 all.push(full);

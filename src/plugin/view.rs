@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::world::World;
 use crate::{
     analysis::{self, Outcome, Tally},
-    api::{Failure, HASH, Handover, Past, Phase, RolloutSpec, RolloutStatus, Version, Waiting},
+    api::{Failure, HASH, Handover, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting},
     engine::{self, valid},
     metrics::template,
 };
@@ -47,7 +47,10 @@ pub(super) struct View {
     pub handed_over: bool,
     /// Whether a rollout is in flight.
     pub in_flight: bool,
-    /// The canary's weight as the route says, in percent.
+    /// The Service of a preview, where the rollout has one: nobody else is sent there before the switch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preview: Option<String>,
+    /// The canary's weight as the route or the Services say, in percent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u8>,
     /// The canary's share as clients see it, in percent, where it can be read.
@@ -166,6 +169,7 @@ impl View {
             handover: trial.and_then(|trial| trial.handover),
             handed_over: handed_over(world, &status),
             in_flight: trial.is_some(),
+            preview: trial.and_then(preview),
             weight: status.weight,
             observed_weight: status.observed_weight,
             verdict: status.verdict.clone(),
@@ -220,6 +224,12 @@ impl View {
     pub(super) fn paused(&self) -> bool {
         self.intents.pause.as_ref().is_some_and(|pause| self.means(&pause.revision))
     }
+}
+
+/// The Service of the preview, if the rollout has one. A version that comes back in one switch has none.
+fn preview(trial: &Trial) -> Option<String> {
+    let blue_green = trial.policy.as_ref().is_some_and(|policy| policy.strategy.blue_green.is_some());
+    (blue_green && !trial.returning).then(|| trial.canary_service.clone())
 }
 
 /// `2/4` as two numbers.

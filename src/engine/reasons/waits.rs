@@ -121,7 +121,7 @@ pub(super) const ALL: &[Reason] = &[
         Waiting,
         "Preview",
         "Blue-green, before the switch: the new version is reached by the canary Service alone, and measured.",
-        &["measuring the preview, which has no traffic of the route"],
+        &["measuring the preview, which only its own Service leads to"],
     ),
     reason(
         Waiting,

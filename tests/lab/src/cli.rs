@@ -39,6 +39,9 @@ pub(crate) enum Do {
     },
     /// Show three releases under load: a good one, one that comes back by itself, and its fix
     Demo {
+        /// And an act of blue-green: one that comes back after the switch, and its fix
+        #[arg(long)]
+        blue_green: bool,
         /// The lab is up and entered, and its environment set: only show
         #[arg(long, hide = true)]
         inside: bool,

@@ -47,8 +47,10 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let program = command.first().cloned().unwrap_or_default().into();
             return Err(Error::Run { program, source: shell::become_command(&layout, &command) });
         }
-        Do::Demo { inside: false } => demo::run(&layout)?,
-        Do::Demo { inside: true } => in_runtime(demo::show())?,
+        Do::Demo { blue_green, inside } => {
+            let acts = if blue_green { demo::Acts::Four } else { demo::Acts::Three };
+            if inside { in_runtime(demo::show(acts))? } else { demo::run(&layout, acts)? }
+        }
         Do::Bench { bench: Bench::Reaction { releases, inside: false } } => bench::run(&layout, releases)?,
         Do::Bench { bench: Bench::Reaction { releases, inside: true } } => {
             in_runtime(bench::show(releases))?;

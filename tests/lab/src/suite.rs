@@ -11,7 +11,7 @@ use crate::{
     machine, own,
     paths::{Layout, repository},
     say, shell,
-    support::turn::{folder, rows, table},
+    support::turn::{Kept, Row, Switched, folder, rows, table},
     up::{self, Without},
 };
 
@@ -23,12 +23,14 @@ const ALONE: &str = "alone";
 /// asks for them.
 const FURTHER: &str = "::also_";
 
-/// Set to anything, it keeps the table of the turns of events in [`TABLE`], from [`FROM_HERE`] on; else it is only printed.
+/// Set to anything, it keeps the tables of the run in [`TURNS`] and [`SWITCHES`]; else they are only printed.
 const WRITE: &str = "WRITE_DOCS";
-/// Where the table is kept, in this repository.
-const TABLE: &str = "docs/turns.md";
-/// Above this line a table's file is written by hand.
-const FROM_HERE: &str = "<!-- measured: what follows is written by `WRITE_DOCS=1 cargo lab test turns` -->";
+/// Where the table of the turns of events is kept, in this repository.
+const TURNS: &str = "docs/turns.md";
+/// Where the table of switches is kept, in this repository.
+const SWITCHES: &str = "docs/blue-green.md";
+/// What begins the line above which a table's file is written by hand.
+const FROM_HERE: &str = "<!-- measured: ";
 
 /// Why the tests could not be run, or didn't pass.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +49,7 @@ pub enum Error {
         /// What was asked for.
         filter: String,
     },
-    /// The table of turns could not be read or written.
+    /// The table of turns, or of switches, could not be read or written.
     #[error("cannot read or write {}", dir.display())]
     Rows {
         /// Where.
@@ -107,23 +109,28 @@ pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
             failed.push("tests on the lab");
         }
     }
-    turns(layout)?;
+    print::<Row>(layout, TURNS)?;
+    print::<Switched>(layout, SWITCHES)?;
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed { what: failed, logs: layout.logs() }.into()) }
 }
 
 /// Forgets the rows of an earlier run.
 fn forget(layout: &Layout) -> Result<(), Error> {
-    let dir = folder(&layout.run());
-    match std::fs::remove_dir_all(&dir) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Rows { dir, source }),
-        Ok(()) | Err(_) => Ok(()),
+    for dir in [folder::<Row>(&layout.run()), folder::<Switched>(&layout.run())] {
+        match std::fs::remove_dir_all(&dir) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::Rows { dir, source });
+            }
+            Ok(()) | Err(_) => {}
+        }
     }
+    Ok(())
 }
 
-/// Prints the table of the turns of events that were tried, and keeps it if [`WRITE`] says so.
-fn turns(layout: &Layout) -> Result<(), Error> {
-    let dir = folder(&layout.run());
-    let rows = rows(&dir).map_err(|source| Error::Rows { dir: dir.clone(), source })?;
+/// Prints the table of what was tried, and keeps it in `file` if [`WRITE`] says so.
+fn print<R: Kept>(layout: &Layout, file: &str) -> Result<(), Error> {
+    let rows =
+        rows::<R>(&layout.run()).map_err(|source| Error::Rows { dir: folder::<R>(&layout.run()), source })?;
     if rows.is_empty() {
         return Ok(());
     }
@@ -132,11 +139,19 @@ fn turns(layout: &Layout) -> Result<(), Error> {
     if std::env::var_os(WRITE).is_none() {
         return Ok(());
     }
-    let file = repository().join(TABLE);
-    let text = std::fs::read_to_string(&file).unwrap_or_default();
-    let before = text.split_once(FROM_HERE).map_or(text.as_str(), |(before, _)| before).trim_end();
-    std::fs::write(&file, format!("{before}\n\n{FROM_HERE}\n\n{table}"))
-        .map_err(|source| Error::Rows { dir: file, source })
+    let file = repository().join(file);
+    let written = || -> io::Result<()> {
+        let text = std::fs::read_to_string(&file)?;
+        std::fs::write(&file, kept(&text, &table).ok_or(io::ErrorKind::InvalidData)?)
+    };
+    written().map_err(|source| Error::Rows { dir: file.clone(), source })
+}
+
+/// A page with another table below what is written by hand; none if the line that begins with [`FROM_HERE`] is missing.
+fn kept(page: &str, table: &str) -> Option<String> {
+    let (by_hand, rest) = page.split_once(FROM_HERE)?;
+    let mark = rest.lines().next()?;
+    Some(format!("{by_hand}{FROM_HERE}{mark}\n\n{table}"))
 }
 
 /// Runs these tests of the program; gives the names of those that failed.
@@ -182,8 +197,11 @@ fn names(program: &Path) -> Result<Vec<String>, Error> {
 
 /// Tests that run side by side, and those that run alone.
 fn split(names: &[String], filter: Option<&str>) -> (Vec<String>, Vec<String>) {
-    let chosen =
-        names.iter().filter(|name| filter.map_or(!name.contains(FURTHER), |part| name.contains(part)));
+    // As people write it: `blue-green` for `blue_green`.
+    let part = filter.map(|part| part.replace('-', "_"));
+    let chosen = names
+        .iter()
+        .filter(|name| part.as_ref().map_or(!name.contains(FURTHER), |part| name.contains(part.as_str())));
     let (alone, together) = chosen.cloned().partition(|name| name.contains(ALONE));
     (together, alone)
 }
@@ -200,6 +218,7 @@ mod tests {
         assert_eq!(alone, ["faults::alone_prometheus_stops", "canary::alone_b"]);
         let (together, alone) = split(&names, Some("canary"));
         assert_eq!((together.len(), alone), (1, vec!["canary::alone_b".to_owned()]));
+        assert_eq!(split(&names, Some("prometheus-stops")).1, ["faults::alone_prometheus_stops"]);
     }
 
     #[test]
@@ -207,6 +226,13 @@ mod tests {
         let names = ["turns::at_rest", "turns::also_in_flight"].map(String::from);
         assert_eq!(split(&names, None).0, ["turns::at_rest"]);
         assert_eq!(split(&names, Some("turns")).0.len(), 2);
+    }
+
+    #[test]
+    fn a_table_replaces_the_one_before_it_and_nothing_above_it() {
+        let page = "# Page\n\n<!-- measured: by a command -->\n\nold\n";
+        assert_eq!(kept(page, "new\n").expect("marked"), page.replace("old", "new"));
+        assert_eq!(kept("# Page", "new"), None);
     }
 
     #[test]

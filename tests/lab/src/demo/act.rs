@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::screen::{Gauges, Screen};
-use super::{Error, NAME};
+use super::{Error, NAME, TESTERS};
 use crate::load::{Load, Plan, Record, Running};
-use crate::support::{Demo, Rollout, Space, SupportError, Trails};
+use crate::support::{Demo, Rollout, Space, SupportError, Trails, routed};
 
 /// Time between two looks at what is drawn.
 const FRAME: Duration = Duration::from_millis(200);
@@ -29,6 +29,15 @@ pub(super) enum Ending {
     TakenBack,
 }
 
+/// How a release gets its traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Way {
+    /// More with each step.
+    InSteps,
+    /// All at once, after testers have seen it.
+    AtOnce,
+}
+
 /// What a release showed.
 #[derive(Debug)]
 pub(super) struct Shown {
@@ -40,6 +49,8 @@ pub(super) struct Shown {
     pub(super) ended: Timestamp,
     /// Every request.
     pub(super) record: Record,
+    /// The requests of a preview's testers, if there was one.
+    pub(super) testers: Option<Record>,
     /// What the watches told.
     pub(super) trails: Trails,
     /// The Rollout at the end.
@@ -56,6 +67,7 @@ pub(super) async fn release(
     plan: &Plan,
     screen: &mut Screen,
     demo: &Demo,
+    way: Way,
     ending: Ending,
 ) -> Result<Shown, Error> {
     let before = pods(space).await?;
@@ -64,14 +76,32 @@ pub(super) async fn release(
     let pushed = Timestamp::now();
     space.apply(&demo.to_string()).await?;
     let version = demo.version().to_owned();
+    let testers = (way == Way::AtOnce).then(|| tokio::spawn(testers(space.clone())));
     let rollout = watch(&trails, &load, screen, &version, ending).await?;
     let ended = Timestamp::now();
+    let testers = match testers {
+        Some(task) => Some(task.await.map_err(|error| Error::Promise(error.to_string()))??),
+        None => None,
+    };
     if ending == Ending::HandedOver {
         space.rolled_out(NAME, LIMIT).await?;
     }
     let after = pods(space).await?;
     let record = load.stop().await;
-    Ok(Shown { version, pushed, ended, record, trails, rollout, pods: after, before })
+    Ok(Shown { version, pushed, ended, record, testers, trails, rollout, pods: after, before })
+}
+
+/// Sends requests to the preview from when it answers until everybody is sent there.
+async fn testers(space: Space) -> Result<Record, Error> {
+    let canary = format!("{NAME}-canary");
+    let address = space
+        .until(&canary, "the preview's Service", LIMIT, |service: &Service| service.spec.as_ref()?.cluster_ip.clone())
+        .await?;
+    let plan = Plan::new(&format!("http://{address}"), TESTERS).map_err(|error| Error::Stage(error.into()))?;
+    routed(&plan, LIMIT).await?;
+    let load = Load::start(plan);
+    space.weight(NAME, 100, LIMIT).await?;
+    Ok(load.stop().await)
 }
 
 /// Draws until the release ended.

@@ -1,4 +1,4 @@
-//! `cargo lab demo`: three releases of a small application under load, on the lab, with what became of each request.
+//! `cargo lab demo`: releases of a small application under load, on the lab, with what became of each request.
 
 mod act;
 mod report;
@@ -15,7 +15,7 @@ use crate::shell;
 use crate::support::{Demo, Failure, Space, SupportError};
 use crate::up::{self, Without};
 
-use act::{Ending, release};
+use act::{Ending, Way, release};
 use screen::Screen;
 
 /// Where the demo plays; it is left for looking, and made anew by the next demo.
@@ -26,11 +26,24 @@ const NAME: &str = "web";
 const RATE: f64 = 100.0;
 /// Pods of the application.
 const REPLICAS: usize = 4;
+/// The steps of policies/quick-canary.yaml, in percent.
+const STEPS: [u64; 3] = [10, 25, 50];
+/// Requests per second that testers send to a preview: too few to make [`FAULTY_ABOVE`] fail.
+const TESTERS: f64 = 12.0;
 /// Load on one pod, in requests per second, from which the bad release fails: more than it gets at 10 % of
 /// [`RATE`], less than at 25 %.
 const FAULTY_ABOVE: &str = "17";
 /// The longest that a failing version may keep its traffic, from its first bad answer to weight 0.
 const BACK_WITHIN: Duration = Duration::from_secs(6);
+
+/// How much is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acts {
+    /// Canaries in steps: a good one, a bad one, its fix.
+    Three,
+    /// And blue-green: a bad one, its fix.
+    Four,
+}
 
 /// Why the demo could not be shown, or showed something else than what was promised.
 #[derive(Debug, thiserror::Error)]
@@ -63,23 +76,24 @@ pub enum Error {
 }
 
 /// Brings the lab up and shows the demo on it. No thread may run yet.
-pub fn run(layout: &Layout) -> Result<(), LabError> {
+pub fn run(layout: &Layout, acts: Acts) -> Result<(), LabError> {
     up::up(layout, &Without::default())?;
     // The clients of the demo find the lab by its environment, as tests do; this process can't change its own.
     let program = std::env::current_exe().map_err(Error::Run)?;
     let mut command = Command::new(program);
     command.args(["demo", "--inside"]);
+    command.args((acts == Acts::Four).then_some("--blue-green"));
     shell::environment(layout, &mut command);
     let status = command.status().map_err(Error::Run)?;
     if status.success() { Ok(()) } else { Err(Error::Failed.into()) }
 }
 
 /// Shows the demo. To be called inside the lab's namespace, with its environment.
-pub async fn show() -> Result<(), LabError> {
-    Ok(acts().await?)
+pub async fn show(acts: Acts) -> Result<(), LabError> {
+    Ok(play(acts).await?)
 }
 
-async fn acts() -> Result<(), Error> {
+async fn play(acts: Acts) -> Result<(), Error> {
     let mut screen = Screen::new();
     screen.say(&format!(
         "\nNamespace {NAMESPACE}: Deployment {NAME}, {REPLICAS} pods of demo:v1, its Service and HTTPRoute."
@@ -92,41 +106,73 @@ async fn acts() -> Result<(), Error> {
     ));
 
     screen.title("Act 1: a good release", "demo:v2 is applied over demo:v1, as ever");
-    let shown =
-        release(&space, &plan, &mut screen, &Demo::new(NAME, "v1").tag("v2"), Ending::HandedOver).await?;
-    report::good(&mut screen, &shown)?;
+    let good = Demo::new(NAME, "v2");
+    let shown = release(&space, &plan, &mut screen, &good, Way::InSteps, Ending::HandedOver).await?;
+    report::good(&mut screen, &shown, &STEPS)?;
 
     screen.title(
         "Act 2: a release that fails once it gets more load",
         "demo:v3 answers well at 10 %, and every request with an error from 25 % on",
     );
     let bad = Demo::new(NAME, "v3").env("ERRORS_ABOVE_RPS", FAULTY_ABOVE);
-    let shown = release(&space, &plan, &mut screen, &bad, Ending::TakenBack).await?;
+    let shown = release(&space, &plan, &mut screen, &bad, Way::InSteps, Ending::TakenBack).await?;
     report::bad(&mut screen, &shown)?;
 
     screen.title("Act 3: the fix", "demo:v4 is pushed over the rejected template");
-    let shown = release(&space, &plan, &mut screen, &Demo::new(NAME, "v4"), Ending::HandedOver).await?;
-    report::good(&mut screen, &shown)?;
+    let fix = Demo::new(NAME, "v4");
+    let shown = release(&space, &plan, &mut screen, &fix, Way::InSteps, Ending::HandedOver).await?;
+    report::good(&mut screen, &shown, &STEPS)?;
 
-    screen.say(
+    let next = if acts == Acts::Four {
+        all_at_once(&space, &plan, &mut screen).await?;
+        "v7"
+    } else {
+        "v5"
+    };
+    screen.say(&format!(
         "\nAll as promised. It is left for looking:\n\
          \n  cargo lab shell -- kubectl -n demo get rollouts,deployments,replicasets,pods\
          \n  cargo lab shell -- kubectl -n demo describe rollout web\
          \n  cargo lab shell -- kubectl -n demo get events --sort-by=.lastTimestamp\
-         \n  cargo lab shell -- kubectl -n demo set image deployment/web app=demo:v5\
-         \n  cargo lab down",
-    );
+         \n  cargo lab shell -- kubectl -n demo set image deployment/web app=demo:{next}\
+         \n  cargo lab down"
+    ));
     Ok(())
+}
+
+/// Act 4: a preview, the switch, and the way back from it; then the same with a version that is good.
+async fn all_at_once(space: &Space, plan: &Plan, screen: &mut Screen) -> Result<(), Error> {
+    screen.title(
+        "Act 4: blue-green, and a release that fails once it has everything",
+        "policies/quick-blue-green.yaml: all pods of demo:v5 stand as a preview that only testers reach, then the switch",
+    );
+    adopt(space, "quick-blue-green").await?;
+    let bad = Demo::new(NAME, "v5").env("ERRORS_ABOVE_RPS", FAULTY_ABOVE);
+    let shown = release(space, plan, screen, &bad, Way::AtOnce, Ending::TakenBack).await?;
+    report::preview(screen, &shown)?;
+    report::bad(screen, &shown)?;
+
+    screen.title("The fix, the same way", "demo:v6 is pushed over the rejected template");
+    let fix = Demo::new(NAME, "v6");
+    let shown = release(space, plan, screen, &fix, Way::AtOnce, Ending::HandedOver).await?;
+    report::preview(screen, &shown)?;
+    report::good(screen, &shown, &[])
 }
 
 /// The application in a namespace of its own, serving, and adopted by Steelyard; and the load it gets.
 async fn stage() -> Result<(Space, Plan), Error> {
-    let file = repository().join("policies/quick-canary.yaml");
-    let policy = std::fs::read_to_string(&file)
-        .map_err(|source| Error::Policy { file: file.display().to_string(), source })?;
     let space = Space::fresh(NAMESPACE).await?;
     let (plan, _) = space.serve(NAME, &Demo::new(NAME, "v1"), RATE).await.map_err(Error::Stage)?;
-    space.apply(&policy).await?;
-    space.adopt(NAME, "quick-canary").await?;
+    adopt(&space, "quick-canary").await?;
     Ok((space, plan))
+}
+
+/// Applies one of this repository's policies and has the Deployment released by it.
+async fn adopt(space: &Space, policy: &str) -> Result<(), Error> {
+    let file = repository().join(format!("policies/{policy}.yaml"));
+    let text = std::fs::read_to_string(&file)
+        .map_err(|source| Error::Policy { file: file.display().to_string(), source })?;
+    space.apply(&text).await?;
+    space.adopt(NAME, policy).await?;
+    Ok(())
 }

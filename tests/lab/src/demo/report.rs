@@ -8,6 +8,9 @@ use super::act::Shown;
 use super::screen::Screen;
 use super::{BACK_WITHIN, Error, REPLICAS};
 
+/// How much later than a client this machine may hear of a switch.
+const HEARD: Duration = Duration::from_millis(700);
+
 /// Seconds from one moment to another, with a tenth.
 fn seconds(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64()
@@ -25,7 +28,8 @@ fn phase(shown: &Shown, name: &str) -> Option<Timestamp> {
 }
 
 /// A release that was handed over: nothing failed, and no pod was started but those that were measured.
-pub(super) fn good(screen: &mut Screen, shown: &Shown) -> Result<(), Error> {
+/// On the way its weights were these, between nothing and everything.
+pub(super) fn good(screen: &mut Screen, shown: &Shown, wanted: &[u64]) -> Result<(), Error> {
     let started = shown.trails.pods(&format!("demo:{}", shown.version));
     let kept = shown.pods.iter().filter(|pod| started.contains(pod)).count();
     screen.say(&format!(
@@ -47,7 +51,31 @@ pub(super) fn good(screen: &mut Screen, shown: &Shown) -> Result<(), Error> {
     })?;
     let weights: Vec<u64> = shown.trails.weights().into_iter().map(|(_, weight)| weight).collect();
     let steps: Vec<u64> = weights.iter().copied().filter(|weight| (1..100).contains(weight)).collect();
-    promise(steps == [10, 25, 50], || format!("the weights on the route were {weights:?}"))
+    promise(steps == wanted, || format!("the weights on the route were {weights:?}"))
+}
+
+/// A preview: its testers saw the new version alone, and nobody else saw it before the switch.
+pub(super) fn preview(screen: &mut Screen, shown: &Shown) -> Result<(), Error> {
+    let Some(testers) = &shown.testers else {
+        return Err(Error::Promise(format!("{} had no preview", shown.version)));
+    };
+    let weights = shown.trails.weights();
+    let switched = weights.iter().find(|(_, weight)| *weight == 100).map(|(at, _)| *at);
+    let switched = switched.ok_or_else(|| Error::Promise(format!("{} never got everything", shown.version)))?;
+    let first = shown.record.first(&shown.version);
+    screen.say(&format!(
+        "  {} requests of testers to the preview, all answered by {}; its first answer to anybody else {:.1} s after the switch",
+        testers.requests(),
+        shown.version,
+        first.map_or(0.0, |first| seconds(switched, first))
+    ));
+    let by = testers.by_version();
+    promise(testers.failed() == 0 && by.len() == 1 && by.contains_key(shown.version.as_str()), || {
+        format!("testers saw {testers}")
+    })?;
+    // The watch may tell of the switch a little later than the router.
+    let early = first.is_some_and(|first| first + HEARD < switched);
+    promise(!early, || format!("{} answered before it was switched to", shown.version))
 }
 
 /// A release that was taken back: at once, by itself, with stable's pods untouched.

@@ -5,26 +5,118 @@ use std::fmt;
 /// The share of 5xx in the canary's answers, over three seconds.
 const ERRORS: &str = r#"sum(rate(http_requests_total{namespace="$namespace",pod=~"$canary_pods",code=~"5.."}[3s])) / sum(rate(http_requests_total{namespace="$namespace",pod=~"$canary_pods"}[3s]))"#;
 
-/// A canary by `HTTPRoute` in a few steps. Prints as YAML.
+/// A way to roll out, by `HTTPRoute` if nothing else is said. Prints as YAML. Times are in seconds.
 #[derive(Debug, Clone)]
 pub struct Policy {
     name: String,
-    steps: Vec<(u8, u8)>,
+    strategy: Strategy,
+    by_service: bool,
     measured: bool,
     source: Option<String>,
     deadline: u8,
+    window: Option<u8>,
+    reverts: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Strategy {
+    Canary { steps: Vec<(u8, u8)>, bake: Option<u8> },
+    BlueGreen(Vec<String>),
 }
 
 impl Policy {
-    /// A policy of this name, without steps and without metrics.
+    /// A canary policy of this name, without steps and without metrics.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), steps: Vec::new(), measured: false, source: None, deadline: 120 }
+        Self {
+            name: name.to_owned(),
+            strategy: Strategy::Canary { steps: Vec::new(), bake: None },
+            by_service: false,
+            measured: false,
+            source: None,
+            deadline: 120,
+            window: None,
+            reverts: false,
+        }
     }
 
-    /// A step more: weight in percent, and how many seconds it lasts at least.
+    /// A blue-green policy of this name: the switch comes as soon as the preview's pods are ready.
+    pub fn blue_green(name: &str) -> Self {
+        Self { strategy: Strategy::BlueGreen(Vec::new()), ..Self::new(name) }
+    }
+
+    /// A step more of a canary: weight in percent, and how long it lasts at least.
     #[must_use]
     pub fn step(mut self, weight: u8, hold: u8) -> Self {
-        self.steps.push((weight, hold));
+        if let Strategy::Canary { steps, .. } = &mut self.strategy {
+            steps.push((weight, hold));
+        }
+        self
+    }
+
+    /// Keeps stable for so long after a canary's last step.
+    #[must_use]
+    pub fn bake(mut self, hold: u8) -> Self {
+        if let Strategy::Canary { bake, .. } = &mut self.strategy {
+            *bake = Some(hold);
+        }
+        self
+    }
+
+    /// The preview has so many percent of the pods.
+    #[must_use]
+    pub fn preview(self, percent: u8) -> Self {
+        self.blue_green_field(format!("preview: {{replicas: {percent}%}}"))
+    }
+
+    /// Measures the preview for so long before the switch.
+    #[must_use]
+    pub fn before(self, hold: u8) -> Self {
+        self.blue_green_field(format!("before: {{hold: {hold}s}}"))
+    }
+
+    /// A person opens the way to the switch.
+    #[must_use]
+    pub fn gate(self, message: &str) -> Self {
+        self.blue_green_field(format!("gate: {{person: {{message: {message:?}}}}}"))
+    }
+
+    /// Measures for so long after the switch.
+    #[must_use]
+    pub fn after(self, hold: u8) -> Self {
+        self.blue_green_field(format!("after: {{hold: {hold}s}}"))
+    }
+
+    /// Then keeps stable for so long.
+    #[must_use]
+    pub fn keep_stable(self, hold: u8) -> Self {
+        self.blue_green_field(format!("keepStable: {hold}s"))
+    }
+
+    fn blue_green_field(mut self, field: String) -> Self {
+        if let Strategy::BlueGreen(fields) = &mut self.strategy {
+            fields.push(field);
+        }
+        self
+    }
+
+    /// No router: the Services alone move the traffic.
+    #[must_use]
+    pub fn by_service(mut self) -> Self {
+        self.by_service = true;
+        self
+    }
+
+    /// One of the last so many versions comes back in one switch.
+    #[must_use]
+    pub fn window(mut self, revisions: u8) -> Self {
+        self.window = Some(revisions);
+        self
+    }
+
+    /// Writes stable's template back after a failure.
+    #[must_use]
+    pub fn reverts(mut self) -> Self {
+        self.reverts = true;
         self
     }
 
@@ -51,24 +143,45 @@ impl Policy {
     }
 }
 
+impl fmt::Display for Strategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Canary { steps, bake } => {
+                let steps: Vec<String> = steps
+                    .iter()
+                    .map(|(weight, hold)| format!("{{weight: {weight}, hold: {hold}s}}"))
+                    .collect();
+                let bake = bake.map(|bake| format!(", bake: {bake}s")).unwrap_or_default();
+                write!(f, "canary: {{steps: [{}]{bake}}}", steps.join(", "))
+            }
+            Self::BlueGreen(fields) => write!(f, "blueGreen: {{{}}}", fields.join(", ")),
+        }
+    }
+}
+
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let steps: Vec<String> =
-            self.steps.iter().map(|(weight, hold)| format!("{{weight: {weight}, hold: {hold}s}}")).collect();
         write!(
             f,
             r"apiVersion: steelyard.io/v1alpha1
 kind: RolloutPolicy
 metadata: {{name: {}}}
 spec:
-  strategy: {{canary: {{steps: [{}]}}}}
-  traffic: {{gatewayAPI: {{}}}}
+  strategy: {{{}}}
+  traffic: {{{}: {{}}}}
   deadline: {}s
 ",
             self.name,
-            steps.join(", "),
+            self.strategy,
+            if self.by_service { "service" } else { "gatewayAPI" },
             self.deadline
         )?;
+        if let Some(revisions) = self.window {
+            writeln!(f, "  rollbackWindow: {{revisions: {revisions}}}")?;
+        }
+        if self.reverts {
+            writeln!(f, "  onFail: revert")?;
+        }
         if self.measured {
             write!(
                 f,
@@ -108,5 +221,23 @@ mod tests {
         let hasty: serde_json::Value =
             serde_saphyr::from_str(&Policy::new("web").deadline(9).to_string()).unwrap();
         assert_eq!(hasty["spec"]["deadline"], "9s");
+    }
+
+    #[test]
+    fn a_switch_is_said_as_it_was_asked() {
+        let policy =
+            Policy::blue_green("web").preview(50).before(2).gate("look: at it").after(3).keep_stable(4);
+        let text = policy.by_service().window(2).reverts().measured().to_string();
+        let policy: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
+        let expected = serde_json::json!({"blueGreen": {
+            "preview": {"replicas": "50%"}, "before": {"hold": "2s"}, "gate": {"person": {"message": "look: at it"}},
+            "after": {"hold": "3s"}, "keepStable": "4s"}});
+        assert_eq!(policy["spec"]["strategy"], expected);
+        assert_eq!(policy["spec"]["traffic"], serde_json::json!({"service": {}}));
+        assert_eq!(policy["spec"]["rollbackWindow"]["revisions"], 2);
+        assert_eq!(policy["spec"]["onFail"], "revert");
+        let baked: serde_json::Value =
+            serde_saphyr::from_str(&Policy::new("web").step(50, 1).bake(5).to_string()).unwrap();
+        assert_eq!(baked["spec"]["strategy"]["canary"]["bake"], "5s");
     }
 }

@@ -1,6 +1,7 @@
 //! Tests on the lab: `cargo lab test [FILTER]` runs them inside it. Each has a namespace of its own.
 
 mod agent;
+mod blue_green;
 mod canary;
 mod docs;
 mod faults;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::{History, LONG, Row, SOON, State, Turn, Way, World, folder, world};
-use crate::load::Record;
+use super::{History, Kept, LONG, Leaves, Row, SOON, State, Switched, Turn, Way, World, world};
+use crate::load::{Connection, Record, Sample};
 use crate::support::space::path;
 use crate::support::{Failure, Rollout, tell};
 
@@ -27,6 +27,7 @@ pub struct End {
     beside: Vec<String>,
     may_fail: Vec<Way>,
     unchecked: Vec<Way>,
+    bad: Vec<String>,
     rollout: bool,
 }
 
@@ -43,6 +44,7 @@ impl End {
             beside: Vec::new(),
             may_fail: Vec::new(),
             unchecked: Vec::new(),
+            bad: Vec::new(),
             rollout: true,
         }
     }
@@ -99,6 +101,13 @@ impl End {
         self
     }
 
+    /// A version that may answer with errors of its own; none of its requests may be lost either.
+    #[must_use]
+    pub fn bad(mut self, tag: &str) -> Self {
+        self.bad.push(tag.to_owned());
+        self
+    }
+
     /// Both versions may serve on this way at any time: somebody took the pin off, or rolled natively.
     #[must_use]
     pub fn unchecked(mut self, way: Way) -> Self {
@@ -127,8 +136,9 @@ impl Turn {
         self.unload().await;
         let history = History::of(&self.trails, self.demo.version());
         for (way, record) in &self.records {
-            if record.failed() > 0 && !end.may_fail.contains(way) {
-                faults.push(format!("{way:?}: {} requests failed", record.failed()));
+            let failed = record.failed() - end.bad_answers(record);
+            if failed > 0 && !end.may_fail.contains(way) {
+                faults.push(format!("{way:?}: {failed} requests failed"));
             }
             for tag in end.never.iter().filter(|tag| record.by_version().contains_key(tag.as_str())) {
                 faults.push(format!("{way:?}: {tag} served"));
@@ -159,11 +169,21 @@ impl Turn {
         if !faults.is_empty() {
             return Err(self.report(&faults).into());
         }
-        tell(format_args!(
-            "{} {}: {} requests, {} failed, {} pods started, {} s",
-            row.case, row.at, row.requests, row.failed, row.pods, row.seconds
-        ));
-        row.keep(&folder(&path("LAB_DIR")?))?;
+        let lab = path("LAB_DIR")?;
+        match self.leaves {
+            Leaves::Turn(_) => {
+                tell(format_args!(
+                    "{} {}: {} requests, {} failed, {} pods started, {} s",
+                    row.case, row.at, row.requests, row.failed, row.pods, row.seconds
+                ));
+                row.keep(&lab)?;
+            }
+            Leaves::Switch => {
+                let row = self.switched(row, &end, &history);
+                tell(row.line().trim_end());
+                row.keep(&lab)?;
+            }
+        }
         Ok(())
     }
 
@@ -171,7 +191,7 @@ impl Turn {
     pub async fn gone(mut self) -> Result<(), Failure> {
         let seconds = self.begun.1.elapsed().as_secs();
         self.unload().await;
-        self.row(seconds).keep(&folder(&path("LAB_DIR")?))?;
+        self.row(seconds).keep(&path("LAB_DIR")?)?;
         Ok(())
     }
 
@@ -184,15 +204,47 @@ impl Turn {
         Ok(self.space.until_all(which, "no pod that is ending", SOON, none).await?)
     }
 
+    /// The moment at which something came in between; empty where there is only one.
+    fn moment(&self) -> String {
+        match self.leaves {
+            Leaves::Turn(Some(at)) => at.to_string(),
+            Leaves::Turn(None) | Leaves::Switch => String::new(),
+        }
+    }
+
     fn row(&self, seconds: u64) -> Row {
+        let order = if let Leaves::Turn(Some(at)) = self.leaves { at as u8 } else { 0 };
         Row {
             case: self.case.clone(),
-            at: self.at.map(|at| at.to_string()).unwrap_or_default(),
-            order: self.at.map_or(0, |at| at as u8),
+            order,
+            at: self.moment(),
             requests: self.records.iter().map(|(_, record)| record.requests()).sum(),
             failed: self.records.iter().map(|(_, record)| record.failed()).sum(),
             pods: self.started().values().sum(),
             seconds,
+        }
+    }
+
+    fn switched(&self, row: Row, end: &End, history: &History) -> Switched {
+        let bad = self.records.iter().map(|(_, record)| end.bad_answers(record)).sum();
+        let count = |way, kept: bool| {
+            let of_way = self.records.iter().filter(|(of, _)| *of == way);
+            let samples = of_way.flat_map(|(_, record)| record.samples());
+            samples.filter(|sample| (sample.connection != Connection::New) == kept).count() as u64
+        };
+        Switched {
+            case: row.case,
+            requests: [
+                count(Way::Gateway, false),
+                count(Way::Gateway, true),
+                count(Way::Service, false),
+                count(Way::Service, true),
+            ],
+            failed: row.failed - bad,
+            bad,
+            both: [Way::Gateway, Way::Service].map(|way| history.both(way, &self.records)),
+            pods: row.pods,
+            seconds: row.seconds,
         }
     }
 
@@ -213,7 +265,15 @@ impl Turn {
 
     fn report(&self, faults: &[String]) -> String {
         let line = |rollout: &Rollout| {
-            let texts = ["/stable/tag", "/canary/tag", "/phase", "/trial/handover", "/waiting/reason"];
+            let texts = [
+                "/stable/tag",
+                "/canary/tag",
+                "/phase",
+                "/step",
+                "/trial/side",
+                "/trial/handover",
+                "/waiting/reason",
+            ];
             texts.map(|pointer| rollout.text(pointer).to_owned()).join(" ")
         };
         let states: Vec<String> = self
@@ -228,7 +288,7 @@ impl Turn {
         format!(
             "{} {}:\n{}\nweights {:?}\n{}\n{}",
             self.case,
-            self.at.map(|at| at.to_string()).unwrap_or_default(),
+            self.moment(),
             faults.join("\n"),
             self.trails.weights(),
             states.join("\n"),
@@ -255,6 +315,14 @@ impl Turn {
 }
 
 impl End {
+    /// How many errors the versions answered themselves that may.
+    fn bad_answers(&self, record: &Record) -> u64 {
+        let own = |sample: &&Sample| {
+            sample.version.as_ref().is_some_and(|tag| self.bad.iter().any(|bad| **bad == **tag))
+        };
+        record.failures().filter(own).count() as u64
+    }
+
     /// Checks who serves at the very end.
     fn last(&self, way: Way, record: &Record) -> Option<String> {
         let end = record.samples().last().map(|sample| record.at(sample.ended()))?;

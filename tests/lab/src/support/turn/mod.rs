@@ -18,11 +18,11 @@ use serde_json::{Value, json};
 pub use at::At;
 pub use end::End;
 pub use history::{History, Way};
-pub use row::{Row, folder, rows, table};
+pub use row::{Kept, Row, Switched, folder, rows, table};
 pub use world::{State, World};
 
 use super::{Demo, Failure, Policy, Rollout, Space, SupportError, Trails, routed};
-use crate::load::{Load, Plan, Record, Running};
+use crate::load::{Load, Plan, Record, Running, Tally};
 
 /// Requests per second on each of the two ways.
 const RATE: f64 = 20.0;
@@ -33,6 +33,15 @@ const LINGER: u8 = 4;
 pub const LONG: Duration = Duration::from_mins(3);
 /// How long something may take that takes a moment.
 pub const SOON: Duration = Duration::from_mins(1);
+
+/// Which row a case leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leaves {
+    /// One of the table of turns, of the moment at which something came in between.
+    Turn(Option<At>),
+    /// One of the table of switches.
+    Switch,
+}
 
 /// One case: Deployment `web` of four pods, adopted, under load on two ways.
 pub struct Turn {
@@ -45,7 +54,7 @@ pub struct Turn {
     /// The application as it was deployed.
     pub demo: Demo,
     case: String,
-    at: Option<At>,
+    leaves: Leaves,
     plans: Vec<(Way, Plan)>,
     loads: Vec<(Way, Running)>,
     records: Vec<(Way, Record)>,
@@ -76,6 +85,12 @@ impl Turn {
         Ok(turn)
     }
 
+    /// The same, with a row in the table of switches.
+    pub async fn switching(space: &Space, case: &str, policy: &Policy) -> Result<Self, Failure> {
+        let turn = Self::with(space, case, None, policy).await?;
+        Ok(Self { leaves: Leaves::Switch, ..turn })
+    }
+
     /// The same without adopting it.
     pub async fn plain(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
         let demo = Demo::new("web", "v1").linger(LINGER);
@@ -86,7 +101,7 @@ impl Turn {
             world: World::of(space, "web").await?,
             before: Vec::new(),
             case: case.to_owned(),
-            at: at.into(),
+            leaves: Leaves::Turn(at.into()),
             plans: vec![(Way::Gateway, gateway), (Way::Service, service)],
             loads: Vec::new(),
             records: Vec::new(),
@@ -110,6 +125,18 @@ impl Turn {
         for (way, running) in std::mem::take(&mut self.loads) {
             self.records.push((way, running.stop().await));
         }
+    }
+
+    /// The load on one way, to start another one like it.
+    pub fn plan(&self, way: Way) -> Result<Plan, Failure> {
+        let plan = self.plans.iter().find(|(of, _)| *of == way).map(|(_, plan)| plan.clone());
+        plan.ok_or_else(|| format!("no load on {way:?}").into())
+    }
+
+    /// What was answered on one way within the last `window`, by the load that runs.
+    pub fn recent(&self, way: Way, window: Duration) -> Tally {
+        let of_way = self.loads.iter().find(|(of, _)| *of == way);
+        of_way.map(|(_, running)| running.recent(window)).unwrap_or_default()
     }
 
     /// Waits until the application answers on both ways.
@@ -184,6 +211,13 @@ impl Turn {
     /// Aborts a revision, as a person does.
     pub async fn abort(&self, revision: &str) -> Result<(), Failure> {
         let patch = Patch::Merge(json!({"spec": {"abort": {"revision": revision}}}));
+        self.space.api::<Rollout>().patch("web", &PatchParams::default(), &patch).await?;
+        Ok(())
+    }
+
+    /// Promotes a revision past a step, counted from 1, as a person does.
+    pub async fn promote(&self, revision: &str, step: u32) -> Result<(), Failure> {
+        let patch = Patch::Merge(json!({"spec": {"promote": {"revision": revision, "step": step}}}));
         self.space.api::<Rollout>().patch("web", &PatchParams::default(), &patch).await?;
         Ok(())
     }
