@@ -293,7 +293,11 @@ fn measure(pass: &mut Pass, valid: &valid::Valid, shift: Shift) {
             back::fail(pass, "Inconclusive", &said, None);
         }
         _ if now < earliest && weight == 0 => {
-            pass.wait_until("Preview", "measuring the preview, which only its own Service leads to", earliest);
+            pass.wait_until(
+                "Preview",
+                "measuring the preview, which only its own Service leads to",
+                earliest,
+            );
         }
         _ if now < earliest => pass.wait_until("Hold", format!("holding {weight} % and measuring"), earliest),
         _ if ends == Until::Ready => passed(pass, valid),

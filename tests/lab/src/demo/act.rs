@@ -95,9 +95,12 @@ pub(super) async fn release(
 async fn testers(space: Space) -> Result<Record, Error> {
     let canary = format!("{NAME}-canary");
     let address = space
-        .until(&canary, "the preview's Service", LIMIT, |service: &Service| service.spec.as_ref()?.cluster_ip.clone())
+        .until(&canary, "the preview's Service", LIMIT, |service: &Service| {
+            service.spec.as_ref()?.cluster_ip.clone()
+        })
         .await?;
-    let plan = Plan::new(&format!("http://{address}"), TESTERS).map_err(|error| Error::Stage(error.into()))?;
+    let plan =
+        Plan::new(&format!("http://{address}"), TESTERS).map_err(|error| Error::Stage(error.into()))?;
     routed(&plan, LIMIT).await?;
     let load = Load::start(plan);
     space.weight(NAME, 100, LIMIT).await?;

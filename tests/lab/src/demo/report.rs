@@ -61,7 +61,8 @@ pub(super) fn preview(screen: &mut Screen, shown: &Shown) -> Result<(), Error> {
     };
     let weights = shown.trails.weights();
     let switched = weights.iter().find(|(_, weight)| *weight == 100).map(|(at, _)| *at);
-    let switched = switched.ok_or_else(|| Error::Promise(format!("{} never got everything", shown.version)))?;
+    let switched =
+        switched.ok_or_else(|| Error::Promise(format!("{} never got everything", shown.version)))?;
     let first = shown.record.first(&shown.version);
     screen.say(&format!(
         "  {} requests of testers to the preview, all answered by {}; its first answer to anybody else {:.1} s after the switch",
