@@ -21,7 +21,7 @@ use crate::{
     analysis::{ErrorClass, Outcome},
     api::{HELD, Phase},
     cluster::sources::Sources,
-    engine::{Ask, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide},
+    engine::{Ask, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
     telemetry::metrics::Metrics,
 };
 
@@ -96,6 +96,8 @@ pub enum PassError {
         found: u64,
         /// This process' epoch.
         own: u64,
+        /// The uids of the Rollout and of its Deployment, as far as they are there.
+        about: (Option<String>, Option<String>),
     },
     /// Plan upon plan, and still something to write.
     #[error("not settled after {ROUNDS} plans: does somebody else write the same fields?")]
@@ -112,6 +114,15 @@ impl PassError {
             Self::Unsettled => "unsettled",
         }
     }
+
+    /// Tells people what else only the log would know: a mark that stands in the way though this process leads.
+    pub fn tell(&self, context: &Context, key: &Key) {
+        if let Self::Later { object, found, own, about: (Some(rollout), deployment) } = self {
+            let event = term::foreign(object, *found, *own);
+            context.metrics.told(event.reason);
+            context.teller.tell(key, rollout, deployment.as_deref(), vec![event]);
+        }
+    }
 }
 
 /// Looks at `key` until a plan has no writes.
@@ -125,10 +136,12 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
             snapshot.policy = Policy::Unnamed;
         }
         snapshot.turn = turn(context, key, &snapshot);
-        if let Some((object, found)) = later(&snapshot) {
+        if let Some((object, found)) = term::later(&snapshot) {
             context.mail.put_back(key, letters);
             context.fence.doubt();
-            return Err(PassError::Later { object, found, own: snapshot.epoch });
+            let rollout = snapshot.rollout.as_ref().map(|rollout| rollout.meta.uid.clone());
+            let about = (rollout, snapshot.deployment.as_ref().map(|d| d.meta.uid.clone()));
+            return Err(PassError::Later { object, found, own: snapshot.epoch, about });
         }
         let decision = decide(&snapshot);
         let empty = decision.writes.is_empty();
@@ -176,26 +189,6 @@ fn turn(context: &Context, key: &Key, snapshot: &Snapshot) -> Turn {
     }
     let since = status.waiting.as_ref().filter(|waiting| waiting.reason == QUEUE);
     context.slots.turn(key, since.and_then(|waiting| waiting.since).unwrap_or(snapshot.now))
-}
-
-/// An object that carries a later epoch than this term's, with its epoch.
-///
-/// Whoever may write the object may write the mark, so it ends no leadership by itself: the lease is asked.
-fn later(snapshot: &Snapshot) -> Option<(String, u64)> {
-    let status = snapshot.rollout.iter().map(|r| ("Rollout", r.meta.name.as_str(), r.status.epoch));
-    let deployment = snapshot.deployment.iter().map(|d| ("Deployment", &d.meta));
-    let sets = snapshot.replica_sets.iter().map(|set| ("ReplicaSet", &set.meta));
-    let services = snapshot.services.iter().map(|service| ("Service", &service.meta));
-    let used = snapshot.rollout.iter().filter_map(|r| r.status.trial.as_ref()).flat_map(|t| t.routes.keys());
-    let used: Vec<&String> = used.collect();
-    let routes = snapshot.routes.iter().filter(|route| used.contains(&&route.meta.name));
-    let routes = routes.map(|route| ("HTTPRoute", &route.meta));
-    let objects = deployment.chain(sets).chain(services).chain(routes);
-    let marks = objects.map(|(kind, meta)| (kind, meta.name.as_str(), meta.epoch)).chain(status);
-    marks
-        .filter(|(_, _, epoch)| *epoch > snapshot.epoch)
-        .map(|(kind, name, epoch)| (format!("{kind} {name}"), epoch))
-        .next()
 }
 
 /// A "not gated" is doubted again after a while, whatever the decision waits for.

@@ -46,6 +46,8 @@ use crate::{
 
 /// How many Deployments are looked at at a time.
 const CONCURRENCY: usize = 16;
+/// Which failure in a row is told to people, where there is something to tell.
+const TELLING: u32 = 4;
 /// How long a wake waits for others about the same Deployment.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
@@ -366,7 +368,7 @@ pub async fn run(
                 if let Ok(rest) = &result {
                     pace.looked(&key, rest.on_trial);
                 }
-                settle(key, result, &mut queue, &mut failures, &mut flights);
+                settle(&context, key, result, &mut queue, &mut failures, &mut flights);
             }
             () = until(due) => {}
         }
@@ -407,6 +409,7 @@ async fn look(context: Arc<Context>, key: Key) -> (Key, Result<Rest, Trouble>) {
 
 /// Notes what a look left behind.
 fn settle(
+    context: &Context,
     key: Key,
     result: Result<Rest, Trouble>,
     queue: &mut Queue,
@@ -432,6 +435,10 @@ fn settle(
             let wait = backoff(*count);
             match trouble {
                 Trouble::Failed(error) => {
+                    // A leader that isn't one any more would have heard by now.
+                    if *count == TELLING {
+                        error.tell(context, &key);
+                    }
                     tracing::warn!(deployment = %key, error = %chain(&error), ?wait, "the look failed, it is tried again");
                 }
                 Trouble::Panicked => {

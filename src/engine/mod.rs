@@ -22,6 +22,7 @@ mod share;
 mod shift;
 mod snapshot;
 mod step;
+pub mod term;
 pub mod valid;
 
 #[cfg(test)]

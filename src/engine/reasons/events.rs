@@ -21,6 +21,14 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Event,
+        "EpochAhead",
+        "The mark of a later term of leadership than the present one: a leader of old may have written it in its last moment, or a tool brought it back. Steelyard never writes against it.",
+        &[
+            "… carries epoch … in steelyard.io/epoch, and Steelyard is at …: somebody else wrote that, and nothing is written here as long as it stands: remove it",
+        ],
+    ),
+    reason(
+        Event,
         "Left",
         "Steelyard has let go of the Deployment.",
         &[

@@ -6,7 +6,7 @@ use super::{Place, all, faults, page};
 
 /// Words that look like reasons: kinds, states, conditions, actions of Events. Each is known, so that a new reason is not
 /// taken for one of them.
-const OTHER: &str = "Accept Accepted CrashLoopBackOff Deployment Fail False Gated Healthy Held Leave NoFailure NotHeld Pass Prepare \
+const OTHER: &str = "Accept Accepted CrashLoopBackOff Deployment Doubt Fail False Gated HTTPRoute Healthy Held Leave NoFailure NotHeld Pass Prepare \
     Progressing Promote Release ReplicaSet Rollout SendHome Settle Skip TakeBack True";
 /// Parts of sentences: a log's, and lists of fields.
 const FRAGMENTS: [&str; 6] = [

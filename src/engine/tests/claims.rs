@@ -147,3 +147,28 @@ fn two_rollouts_behind_one_route_leave_each_others_marks_and_weights() {
     assert_eq!(world.s.routes[0].spec, spec);
     assert_eq!(world.weights, [25, 0]);
 }
+
+#[test]
+fn a_mark_of_a_later_term_is_found_on_whatever_a_rollout_works_on_and_told_with_its_cure() {
+    type Mark = fn(&mut Snapshot) -> &mut u64;
+    let marks: [(&str, Mark); 5] = [
+        ("Deployment web", |s| &mut s.deployment.as_mut().unwrap().meta.epoch),
+        ("ReplicaSet web-s1", |s| &mut s.replica_sets[0].meta.epoch),
+        ("Service web", |s| &mut s.services[0].meta.epoch),
+        ("HTTPRoute web", |s| &mut s.routes[0].meta.epoch),
+        ("Rollout web", |s| &mut s.rollout.as_mut().unwrap().status.epoch),
+    ];
+    for (object, mark) in marks {
+        let mut world = tenth(&[]);
+        world.push("demo:v2");
+        world.until(|world| world.status().trial.is_some());
+        assert_eq!(term::later(&world.s), None);
+        *mark(&mut world.s) = 9;
+        assert_eq!(term::later(&world.s), Some((object.to_owned(), 9)));
+        let event = term::foreign(object, 9, 1);
+        assert!(
+            event.warning && event.note.contains(object) && event.note.contains("remove it"),
+            "{event:?}"
+        );
+    }
+}
