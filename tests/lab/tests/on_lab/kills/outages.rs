@@ -17,6 +17,8 @@ use super::controller::Controller;
 const RATE: f64 = 50.0;
 /// How long a router may need, once it is back, until it has all routes again.
 const SYNC: Duration = Duration::from_secs(5);
+/// How long nothing may happen to be taken for not happening.
+const STILL: Duration = Duration::from_secs(6);
 /// The load's time-out: a request that failed may have been sent this long before.
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -127,6 +129,57 @@ async fn alone_a_router_that_stands_still_holds_the_rollout() -> Result<(), Fail
         tell(format_args!("the router stood still for {:#}: {}", thawed - frozen, seen.gateway));
         assert_eq!(seen.service.failed(), 0, "{}", seen.service);
         failed_only_within(&seen.gateway, &(frozen..thawed));
+        Ok(())
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_a_bad_release_gets_nowhere_while_the_router_stands_still_and_goes_back_after()
+-> Result<(), Failure> {
+    Space::run("bad-frozen", async |space| {
+        let cluster = cluster()?;
+        let policy = Policy::new("web").step(25, 1).step(60, 1).measured();
+        let app = App::start(space, "web", 4, policy, RATE).await?;
+        cluster.freeze(Part::Traefik)?;
+        let frozen = Timestamp::now();
+        let held = async {
+            app.push(&Demo::new("web", "v2").env("ERROR_RATE", "1")).await?;
+            let waits = |rollout: &Rollout| {
+                (rollout.text("/waiting/reason") == "Router" && rollout.status["weight"] == 25).then_some(())
+            };
+            app.until("waiting for the router at 25", waits).await?;
+            // Longer than the step's hold, its settling and several looks would take.
+            tokio::time::sleep(STILL).await;
+            app.rollout().await
+        }
+        .await;
+        // Thawed before anything can fail this test: others need it.
+        cluster.thaw(Part::Traefik)?;
+        let thawed = Timestamp::now();
+        let rollout = held?;
+        let waiting = &rollout.status["waiting"];
+        assert_eq!(waiting["reason"], "Router", "{}", rollout.status);
+        assert!(waiting["message"].as_str().is_some_and(|text| text.contains("gateway")), "{waiting}");
+        assert!(waiting["until"].is_string(), "it has a deadline: {waiting}");
+        let rollout = app.rolls_back().await?;
+        assert_eq!(rollout.text("/failure/reason"), "MetricFailed", "{}", rollout.status["failure"]);
+        let weights = app.trails.weights();
+        assert!(weights.iter().all(|(_, weight)| [0, 25].contains(weight)), "no step further: {weights:?}");
+        let back = weights.iter().rev().find(|(_, weight)| *weight == 0).map(|(at, _)| *at);
+        let back = back.ok_or("weight 0 again")?;
+        // The router goes on without the canary: requests of the time after that tell.
+        tokio::time::sleep(STILL).await;
+        let seen = app.stop().await;
+        tell(format_args!("the router stood still for {:#}: {}", thawed - frozen, seen.gateway));
+        assert_eq!(seen.service.failed(), 0, "{}", seen.service);
+        assert!(!seen.service.by_version().contains_key("v2"), "{}", seen.service);
+        let bad = seen.gateway.last_bad("v2");
+        assert!(bad < Some(back + SYNC), "{bad:?} is long after weight 0 at {back}: {}", seen.gateway);
+        for failure in seen.gateway.failures().filter(|failure| !failure.bad_answer()) {
+            let at = seen.gateway.at(failure.ended());
+            assert!((frozen - TIMEOUT..thawed + SYNC).contains(&at), "{failure}: {}", seen.gateway);
+        }
         Ok(())
     })
     .await
