@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::controller::WaysBack;
 use super::{Error, Figure, Figures, NAME};
 use crate::load::{Load, Plan, Record};
-use crate::support::{Demo, Rollout, Space, Trails};
+use crate::support::{Demo, Rollout, Space, Trails, runs};
 
 /// How long a release may take.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -48,10 +48,7 @@ async fn push(
 
 /// The first moment at which a pod with this image was seen.
 fn pod(trails: &Trails, image: &str) -> Option<Timestamp> {
-    let with_image = |pod: &k8s_openapi::api::core::v1::Pod| {
-        pod.spec.as_ref().is_some_and(|spec| spec.containers[0].image.as_deref() == Some(image))
-    };
-    trails.pods.all().iter().find(|seen| with_image(&seen.object)).map(|seen| seen.at)
+    trails.pods.all().iter().find(|seen| runs(&seen.object, image)).map(|seen| seen.at)
 }
 
 /// A release that answers every request with an error, from the first one on. Gives a line that says how it went.

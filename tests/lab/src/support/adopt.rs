@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use kube::runtime::watcher;
 
@@ -21,7 +21,7 @@ pub struct Trails {
     /// The `HTTPRoute`.
     pub route: Trail<HttpRoute>,
     /// The pods with label `app=NAME`.
-    pub pods: Trail<k8s_openapi::api::core::v1::Pod>,
+    pub pods: Trail<Pod>,
     name: String,
 }
 
@@ -46,13 +46,16 @@ impl Trails {
     /// The names of all pods that ever were seen with this image, sorted.
     pub fn pods(&self, image: &str) -> Vec<String> {
         let seen = self.pods.all();
-        let of_image = seen.iter().filter(|seen| {
-            let spec = seen.object.spec.as_ref();
-            spec.is_some_and(|spec| spec.containers.iter().any(|c| c.image.as_deref() == Some(image)))
-        });
+        let of_image = seen.iter().filter(|seen| runs(&seen.object, image));
         let names: std::collections::BTreeSet<String> = of_image.map(|seen| seen.object.name_any()).collect();
         names.into_iter().collect()
     }
+}
+
+/// Whether a pod has a container of this image.
+pub fn runs(pod: &Pod, image: &str) -> bool {
+    let spec = pod.spec.as_ref();
+    spec.is_some_and(|spec| spec.containers.iter().any(|c| c.image.as_deref() == Some(image)))
 }
 
 impl Space {

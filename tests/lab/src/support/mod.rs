@@ -14,7 +14,7 @@ mod trail;
 pub mod turn;
 mod wait;
 
-pub use adopt::Trails;
+pub use adopt::{Trails, runs};
 pub use errors::{Failure, SupportError};
 pub use manifests::Demo;
 pub use objects::{HttpRoute, Rollout};
@@ -22,7 +22,7 @@ pub use policy::Policy;
 pub use space::Space;
 pub use traffic::routed;
 pub use trail::{Seen, Trail};
-pub use wait::{available, condition};
+pub use wait::{asked, available, condition};
 
 /// Prints a test's numbers where everybody sees them: what goes through `println!` is shown only if the test fails.
 pub fn tell(text: impl std::fmt::Display) {

@@ -11,10 +11,12 @@ use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
-use super::{Space, SupportError};
+use super::{Failure, Space, SupportError};
 
 /// Time between two tries to watch.
 const RETRY: Duration = Duration::from_millis(100);
+/// Time between two questions.
+const AGAIN: Duration = Duration::from_millis(200);
 /// How much of what was last seen an error shows, in characters.
 const SHOWN: usize = 2000;
 
@@ -95,6 +97,25 @@ impl Space {
         self.until::<Deployment, ()>(name, &what, limit, |deployment| available(deployment).then_some(()))
             .await
     }
+}
+
+/// Asks until there is an answer, at most for `limit`: for what no event tells, such as that an admission policy is in force
+/// or forgotten. `what` names the wait.
+pub async fn asked<T>(
+    what: &str,
+    limit: Duration,
+    ask: impl AsyncFn() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let asking = async {
+        loop {
+            if let Some(answer) = ask().await? {
+                return Ok(answer);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+    };
+    let late = || SupportError::Deadline { what: what.to_owned(), limit, seen: "no answer".to_owned() };
+    tokio::time::timeout(limit, asking).await.map_err(|_| late())?
 }
 
 /// Whether a Deployment's last change is wholly rolled out.

@@ -42,6 +42,8 @@ struct Ended {
     pods: Vec<String>,
     /// All pods that ever were of the version that serves.
     started: Vec<String>,
+    /// The pods of v1 before the push.
+    before: Vec<String>,
     /// All pods that ever were of v1, those from before the push included.
     of_v1: Vec<String>,
     failed: u64,
@@ -49,6 +51,12 @@ struct Ended {
 }
 
 impl Ended {
+    /// Checks that nothing failed, and that stable's pods are all that ever were of v1.
+    fn harmless(&self) {
+        assert_eq!(self.failed, 0, "of {} requests", self.requests);
+        assert_eq!(self.of_v1, self.before, "no pod of v1 was started");
+    }
+
     /// Checks that nothing failed, and that the pods that serve are all that were started of their version.
     fn spotless(&self, count: usize) {
         assert_eq!(self.failed, 0, "of {} requests", self.requests);
@@ -158,7 +166,7 @@ impl<'a> Stage<'a> {
         assert!(before.iter().all(|pod| of_v1.contains(pod)));
         let failed = gateway.failed() + service.failed();
         let requests = gateway.requests() + service.requests();
-        Ok(Ended { pods, started: trails.pods(&wanted), of_v1, failed, requests })
+        Ok(Ended { pods, started: trails.pods(&wanted), before, of_v1, failed, requests })
     }
 }
 
@@ -169,12 +177,10 @@ async fn scaled_down_just_before_the_adoption_the_handover_goes_on_with_fewer_po
         stage.push("v2").await?;
         stage.draining().await?;
         space.kubectl(&["scale", "deployment/web", "--replicas=2"]).await?;
-        let before = stage.before.clone();
         let ended = stage.end("v2", 2).await?;
-        assert_eq!(ended.failed, 0);
+        ended.harmless();
         assert_eq!(ended.started.len(), 4, "none was started beyond the canary's: {:?}", ended.started);
         assert!(ended.pods.iter().all(|pod| ended.started.contains(pod)));
-        assert_eq!(ended.of_v1, before);
         Ok(())
     })
     .await
@@ -242,10 +248,9 @@ async fn a_canary_pod_that_is_not_ready_before_the_adoption_is_waited_for() -> R
             .await;
         assert!(matches!(adopted, Err(SupportError::Deadline { .. })), "not adopted meanwhile: {adopted:?}");
         space.fault(Fault::Ready, &pod).await?;
-        let before = stage.before.clone();
         let ended = stage.end("v2", 4).await?;
         ended.spotless(4);
-        assert_eq!(ended.of_v1, before);
+        ended.harmless();
         Ok(())
     })
     .await
@@ -264,10 +269,9 @@ async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() 
         let complete = |rollout: &Rollout| rollout.complete("v2").then_some(());
         space.until("web", "Complete", LIMIT, complete).await?;
         space.fault(Fault::Ready, &pod).await?;
-        let before = stage.before.clone();
         let ended = stage.end("v2", 4).await?;
         ended.spotless(4);
-        assert_eq!(ended.of_v1, before);
+        ended.harmless();
         Ok(())
     })
     .await
@@ -285,9 +289,8 @@ async fn the_template_of_an_older_replica_set_is_released_by_a_canary_of_its_own
             "v1's ReplicaSet is kept, at 0 pods"
         );
         pods_of(space, "web", 4).await?;
-        let before = stage.before.clone();
         stage.push("v1").await?;
-        let Ended { pods, started, failed, requests, .. } = stage.end("v1", 4).await?;
+        let Ended { pods, started, before, failed, requests, .. } = stage.end("v1", 4).await?;
         assert_eq!(failed, 0, "of {requests} requests");
         assert!(space.api::<ReplicaSet>().get_opt(&old).await?.is_none(), "the older one is gone");
         let fresh: Vec<String> = started.into_iter().filter(|pod| !before.contains(pod)).collect();
@@ -304,10 +307,10 @@ async fn a_template_pushed_just_before_the_adoption_starts_over_with_the_newer_o
         stage.push("v2").await?;
         stage.draining().await?;
         stage.push("v3").await?;
-        let (before, of_v2) = (stage.before.clone(), stage.trails.pods("demo:v2"));
+        let of_v2 = stage.trails.pods("demo:v2");
         let ended = stage.end("v3", 4).await?;
         ended.spotless(4);
-        assert_eq!(ended.of_v1, before, "going back to stable starts no pod");
+        ended.harmless();
         assert_eq!(of_v2.len(), 4);
         Ok(())
     })
@@ -329,14 +332,13 @@ async fn a_template_pushed_in_the_moment_of_the_adoption_loses_no_request() -> R
             let of_v2 = |set: &ReplicaSet| image(set) == "demo:v2" && controller(set) == "Deployment";
             sets.iter().any(|seen| of_v2(&seen.object))
         };
-        let before = stage.before.clone();
         space
             .until("web", "v3 on trial", LIMIT, |r: &Rollout| (r.text("/canary/tag") == "v3").then_some(()))
             .await?;
         tell(format_args!("v2 was adopted before v3 came: {}", adopted(&stage.sets.all())));
         let ended = stage.end("v3", 4).await?;
         ended.spotless(4);
-        assert_eq!(ended.of_v1, before, "no pod of v1 was started");
+        ended.harmless();
         Ok(())
     })
     .await
@@ -365,10 +367,9 @@ async fn without_the_deployment_controller_s_proof_the_canary_is_taken_back_alon
             Ok(())
         })
         .await?;
-        let before = stage.before.clone();
         let ended = stage.end("v2", 4).await?;
         ended.spotless(4);
-        assert_eq!(ended.of_v1, before);
+        ended.harmless();
         Ok(())
     })
     .await
@@ -393,10 +394,7 @@ async fn a_canary_that_was_gutted_at_its_adoption_gives_its_traffic_to_stable_fi
         .await?;
         let home = |route: &lab::support::HttpRoute| (route.percent("web-canary") == 0).then_some(());
         space.until("web", "all traffic on stable", SOON, home).await?;
-        let before = stage.before.clone();
-        let ended = stage.end("v2", 4).await?;
-        assert_eq!(ended.of_v1, before, "stable had its pods all along");
-        assert_eq!(ended.failed, 0, "of {} requests", ended.requests);
+        stage.end("v2", 4).await?.harmless();
         Ok(())
     })
     .await

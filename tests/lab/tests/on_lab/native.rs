@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use lab::load::Load;
-use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, Trails, tell};
+use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, Trails, asked, tell};
 
 use crate::canary::held;
 use crate::pods_of;
@@ -57,18 +57,12 @@ async fn in_force(space: &Space) -> Result<(), Failure> {
         "spec":{"containers":[{"name":"app","image":"demo:v1"}]}}}}"#;
     let probe: ReplicaSet = serde_json::from_str(probe)?;
     let dry = kube::api::PostParams { dry_run: true, ..Default::default() };
-    let waited = async {
-        loop {
-            let made = space.api::<ReplicaSet>().create(&dry, &probe).await?;
-            let template = made.spec.and_then(|spec| spec.template?.metadata?.annotations);
-            if template.is_some_and(|annotations| annotations.contains_key("example.com/altered")) {
-                return Ok::<(), Failure>(());
-            }
-            // There is no event for a policy that has come into force.
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, waited).await?
+    asked("admission that alters templates", LIMIT, async || {
+        let made = space.api::<ReplicaSet>().create(&dry, &probe).await?;
+        let template = made.spec.and_then(|spec| spec.template?.metadata?.annotations);
+        Ok(template.filter(|annotations| annotations.contains_key("example.com/altered")).map(drop))
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,6 @@
 //! `helm upgrade` and `helm uninstall` with rollouts in flight, and an installation after it.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::admissionregistration::v1::ValidatingAdmissionPolicy;
@@ -9,7 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, tell};
+use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, asked, tell};
 use serde_json::{Value, json};
 
 use super::app::App;
@@ -201,19 +200,13 @@ async fn nothing_blocks(space: &Space) -> Result<(), Failure> {
 /// Tries until the Deployment that would come of it isn't paused: the API server goes on with a policy that was deleted for
 /// a moment, and no event says when it has forgotten it.
 async fn freed(space: &Space, tried: &[&str]) -> Result<(), Failure> {
-    let free = async {
-        loop {
-            // A policy that still stands may also deny it.
-            if let Ok(answer) = space.kubectl(tried).await {
-                let made: Value = serde_json::from_str(&answer)?;
-                if made["spec"]["paused"] != json!(true) {
-                    return Ok::<(), Failure>(());
-                }
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    };
-    tokio::time::timeout(SOON, free).await.map_err(|_| format!("still held: {tried:?}"))?
+    asked(&format!("nothing held any more: {tried:?}"), SOON, async || {
+        // A policy that still stands may also deny it.
+        let Ok(answer) = space.kubectl(tried).await else { return Ok(None) };
+        let made: Value = serde_json::from_str(&answer)?;
+        Ok((made["spec"]["paused"] != json!(true)).then_some(()))
+    })
+    .await
 }
 
 /// `kubectl rollout resume` knows no rehearsal; this is what it sends.
