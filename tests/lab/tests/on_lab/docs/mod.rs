@@ -82,8 +82,9 @@ fn every_block_of_a_page_is_of_a_language_that_is_tried_and_every_command_is_som
 {
     let mut excused = Vec::new();
     for block in blocks()? {
-        let known = ["console", "sh", "yaml", "text"].contains(&block.language.as_str());
+        let known = ["console", "sh", "yaml", "json", "python", "text"].contains(&block.language.as_str());
         assert!(known, "{block}: nothing tries this language");
+        sound(&block)?;
         let commands = block.commands();
         assert!(
             !commands.is_empty() || !["console", "sh"].contains(&block.language.as_str()),
@@ -104,6 +105,23 @@ fn every_block_of_a_page_is_of_a_language_that_is_tried_and_every_command_is_som
         assert!(excused.iter().any(|command| command == line), "`{line}` stands on no page any more ({why})");
     }
     Ok(())
+}
+
+/// Checks what only shows what others send or might run: that JSON is JSON, and a Python program one.
+fn sound(block: &Block) -> Result<(), Failure> {
+    match block.language.as_str() {
+        "json" => {
+            let read = serde_json::from_str::<serde_json::Value>(&block.text);
+            read.map(drop).map_err(|error| format!("{block}: {error}").into())
+        }
+        "python" => {
+            let compile = ["-c", "import sys; compile(sys.argv[1], 'page', 'exec')", &block.text];
+            let output = std::process::Command::new("python3").args(compile).output()?;
+            let told = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() { Ok(()) } else { Err(format!("{block}: {told}").into()) }
+        }
+        _ => Ok(()),
+    }
 }
 
 #[test]

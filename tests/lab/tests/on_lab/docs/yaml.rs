@@ -1,12 +1,12 @@
-//! The YAML of all pages: objects are given to the API server by a rehearsal, policies to `policy check` as well, settings of
-//! the chart to helm. Kinds of other projects are compared with what their definitions have.
+//! The YAML of all pages: objects are given to the API server by a rehearsal, policies (also steps alone) to `policy check` as
+//! well, settings of the chart to helm. Kinds of other projects are compared with what their definitions have.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
 
 use lab::paths::repository;
 use lab::support::{Failure, Space};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -94,7 +94,10 @@ async fn every_yaml_of_a_page_is_taken_by_what_it_is_for() -> Result<(), Failure
             for document in documents {
                 let word = |name: &str| document[name].as_str().unwrap_or_default().to_owned();
                 let (version, kind) = (word("apiVersion"), word("kind"));
-                if kind.is_empty() {
+                if let Value::Array(steps) = document {
+                    let policy = around(steps);
+                    fed(block, "steelyard", &["policy", "check", "-"], &policy.to_string()).await?;
+                } else if kind.is_empty() {
                     settings(block).await?;
                 } else if let Some(known) = FOREIGN.iter().find(|(v, k, _)| (*v, *k) == (&version, &kind)) {
                     foreign(block, &document, known.2);
@@ -144,6 +147,17 @@ async fn rehearsed(space: &Space, block: &Block, mut object: Value) -> Result<()
 /// Gives a policy to `policy check`, which parses its queries too.
 async fn checked(block: &Block) -> Result<(), Failure> {
     fed(block, "steelyard", &["policy", "check", "-"], &block.text).await.map(drop)
+}
+
+/// A policy of these steps and a last one, since a gate alone moves no traffic.
+fn around(mut steps: Vec<Value>) -> Value {
+    steps.push(json!({"weight": 100}));
+    json!({
+        "apiVersion": "steelyard.io/v1alpha1",
+        "kind": "RolloutPolicy",
+        "metadata": {"name": "web"},
+        "spec": {"strategy": {"canary": {"steps": steps}}, "traffic": {"gatewayAPI": {}}},
+    })
 }
 
 /// Gives settings to the chart, whose schema knows them all.
