@@ -299,6 +299,9 @@ fn measure(pass: &mut Pass, valid: &valid::Valid, shift: Shift) {
                 earliest,
             );
         }
+        _ if now < earliest && weight == 100 => {
+            pass.wait_until("Hold", "holding 100 % and measuring, with stable kept to go back to", earliest);
+        }
         _ if now < earliest => pass.wait_until("Hold", format!("holding {weight} % and measuring"), earliest),
         _ if ends == Until::Ready => passed(pass, valid),
         Verdict::Pass => passed(pass, valid),

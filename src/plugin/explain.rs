@@ -152,7 +152,11 @@ pub(super) fn advice(view: &View) -> Vec<Advice> {
         },
         effect: effect.to_owned(),
     };
-    let full = say(&format!("kubectl steelyard promote --full {name}"), "leaves all steps, and hands over");
+    let effect = match (&view.preview, view.weight) {
+        (Some(_), None | Some(0)) => "switches at once, and hands over",
+        _ => "leaves all steps, and hands over",
+    };
+    let full = say(&format!("kubectl steelyard promote --full {name}"), effect);
     let skip = say(
         &format!("kubectl steelyard skip --yes {name}"),
         "rolls it out natively, unmeasured: for an emergency",

@@ -164,6 +164,25 @@ fn an_explanation_names_the_wait_the_queries_and_what_can_be_done() {
 }
 
 #[test]
+fn an_explanation_of_a_switch_says_who_reaches_the_preview_and_who_stands_by_after_it() {
+    let mut trial = serde_json::to_value(stepping().rollout.unwrap().status.unwrap().trial).unwrap();
+    trial["policy"]["strategy"] = json!({"blueGreen": {"keepStable": "5m"}});
+    let explained = |status: &Value| text(&explain(&View::of(&with(stepping(), status)), now()));
+    let said = explained(&json!({"trial": trial, "weight": 0, "phase": "Waiting"}));
+    let preview =
+        "v1 serves. v2 stands beside it as a preview, step 2 of 2: only Service web-canary leads to it.";
+    for word in [preview, "opens this gate", "switches at once, and hands over"] {
+        assert!(said.contains(word), "{word:?} in\n{said}");
+    }
+    let said = explained(&json!({"trial": trial, "weight": 100}));
+    for word in
+        ["v2 has all traffic, step 2 of 2. v1 stands by at full scale", "leaves all steps, and hands over"]
+    {
+        assert!(said.contains(word), "{word:?} in\n{said}");
+    }
+}
+
+#[test]
 fn an_explanation_of_a_pause_says_who_paused() {
     let world = wanting(stepping(), &json!({"pause": {"revision": "0a3m21grz", "by": "alice"}}));
     let said = text(&explain(&View::of(&world), now()));

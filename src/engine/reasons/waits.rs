@@ -57,7 +57,7 @@ pub(super) const ALL: &[Reason] = &[
         Waiting,
         "Hold",
         "The step's `hold` is not over. Metrics are asked meanwhile, and a failing one ends it at once.",
-        &["holding … % and measuring"],
+        &["holding … % and measuring", "holding 100 % and measuring, with stable kept to go back to"],
     ),
     reason(
         Waiting,
