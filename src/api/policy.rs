@@ -8,6 +8,7 @@
 
 mod analysis;
 mod canary;
+mod gate;
 mod span;
 
 use kube::{CustomResource, KubeSchema, core::Duration};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use analysis::*;
 pub use canary::*;
+pub use gate::*;
 pub use span::{Span, span_of};
 
 /// How Deployments roll out.

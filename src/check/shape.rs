@@ -55,13 +55,14 @@ fn object(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) ->
     };
     let none = Map::new();
     let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
+    let any = schema.get("additionalProperties").filter(|any| any.is_object());
     let mut left = Map::new();
     let mut usable = true;
     let required = schema.get("required").and_then(Value::as_array);
     let required: Vec<&str> = required.into_iter().flatten().filter_map(Value::as_str).collect();
     for (name, field) in fields.iter().filter(|(_, field)| !field.is_null()) {
         let path = format!("{path}.{name}");
-        let Some(schema) = known.get(name) else {
+        let Some(schema) = known.get(name).or(any) else {
             let names: Vec<&str> = known.keys().map(String::as_str).collect();
             let wanted = if names.is_empty() {
                 "no field goes here".to_owned()
@@ -76,6 +77,9 @@ fn object(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) ->
             Some(field) => drop(left.insert(name.clone(), field)),
             None => usable &= !required.contains(&name.as_str()),
         }
+    }
+    if let Some(most) = bound(schema, "maxProperties").filter(|most| fields.len() as u64 > *most) {
+        faults.push(Fault::invalid(path, format!("must have at most {most} fields, not {}", fields.len())));
     }
     for name in required {
         if fields.get(name).is_none_or(Value::is_null) {

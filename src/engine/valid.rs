@@ -1,9 +1,11 @@
 //! What must fit before a rollout may start. Each refusal names what is wrong, where, and the cure.
 
+pub mod gate;
 mod policy;
 mod setup;
 mod stages;
 
+pub use gate::Gate;
 pub use policy::{Metric, Valid, Window, valid};
 pub use setup::{Setup, plain, setup};
 pub use stages::{Shift, Size, Stage, Until};

@@ -4,7 +4,7 @@ use kube::{KubeSchema, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::span;
+use super::{Gate, span};
 
 /// Traffic in steps.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
@@ -72,52 +72,6 @@ pub struct NameValue {
     /// Its value.
     #[schemars(length(max = 4096))]
     pub value: String,
-}
-
-/// A step that waits. Exactly one field is set.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.person), has(self.window), has(self.webhook)].filter(x, x).size() == 1").message("a gate is exactly one of person, window and webhook"))]
-pub struct Gate {
-    /// For a person.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub person: Option<Person>,
-    /// For a time of the week. Not served yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub window: Option<Window>,
-    /// For an endpoint that the operator's configuration names. Not served yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub webhook: Option<String>,
-}
-
-/// A person's gate.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Person {
-    /// What to look at.
-    #[schemars(length(max = 1024))]
-    pub message: String,
-}
-
-/// A time of the week.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Window {
-    /// Days, such as `Mon-Fri`.
-    #[schemars(length(min = 1, max = 7))]
-    pub days: Vec<String>,
-    /// From, `HH:MM`.
-    #[schemars(length(max = 5))]
-    #[x_kube(validation = Rule::new("self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')").message("must be a time of the day, HH:MM, in quotes"))]
-    pub from: String,
-    /// To, `HH:MM`.
-    #[schemars(length(max = 5))]
-    #[x_kube(validation = Rule::new("self.matches('^([01][0-9]|2[0-3]):[0-5][0-9]$')").message("must be a time of the day, HH:MM, in quotes"))]
-    pub to: String,
-    /// IANA time zone, such as `Europe/Berlin`.
-    #[schemars(length(min = 1, max = 64))]
-    pub zone: String,
 }
 
 /// Traffic in one switch.

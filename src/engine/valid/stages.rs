@@ -4,9 +4,12 @@
 
 use std::time::Duration;
 
-use super::policy::span;
+use super::{
+    gate::{self, Gate},
+    policy::span,
+};
 use crate::{
-    api::{self, BlueGreen, Canary, Gate, Step, Strategy},
+    api::{self, BlueGreen, Canary, Step, Strategy},
     check::{Fault, Sort},
 };
 
@@ -131,8 +134,7 @@ fn one_step(
     let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
     let percent = replicas.as_ref().and_then(|text| percentage(text, &format!("{path}.replicas"), faults));
     if let Some(gate) = gate {
-        one_gate(gate, &format!("{path}.gate"), faults);
-        return Some(Stage::Gate(gate.clone()));
+        return gate::gate(gate, &format!("{path}.gate"), faults).map(Stage::Gate);
     }
     let weight = (*weight)?;
     if !(1..=100).contains(&weight) {
@@ -177,8 +179,7 @@ fn in_one_switch(blue_green: &BlueGreen, faults: &mut Vec<Fault>) -> Vec<Stage> 
     let size = Size::Percent(percent.unwrap_or(100));
     let mut stages = vec![Stage::Shift(Shift { weight: 0, size, hold: hold_before, until })];
     if let Some(gate) = gate {
-        one_gate(gate, &format!("{path}.gate"), faults);
-        stages.push(Stage::Gate(gate.clone()));
+        stages.extend(gate::gate(gate, &format!("{path}.gate"), faults).map(Stage::Gate));
     }
     stages.push(Stage::Shift(Shift { hold: hold_after, ..Shift::ALL }));
     if let Some(keep) = keep_stable {
@@ -186,13 +187,6 @@ fn in_one_switch(blue_green: &BlueGreen, faults: &mut Vec<Fault>) -> Vec<Stage> 
         stages.push(Stage::Shift(Shift { hold, ..Shift::ALL }));
     }
     stages
-}
-
-fn one_gate(gate: &Gate, path: &str, faults: &mut Vec<Fault>) {
-    let Gate { person, window, webhook } = gate;
-    let set = [person.is_some(), window.is_some(), webhook.is_some()].into_iter().filter(|set| *set).count();
-    super::policy::exactly_one(path, "person, window and webhook", set, faults);
-    super::policy::unserved(path, [("window", window.is_some()), ("webhook", webhook.is_some())], faults);
 }
 
 /// A percentage such as `50%`, from 1 to 100.
