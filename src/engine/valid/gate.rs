@@ -87,8 +87,8 @@ fn window(hours: &api::Window, path: &str, faults: &mut Vec<Fault>) -> Option<Wi
             mark(&mut days, first, last);
             continue;
         }
-        let names = DAYS.join(", ");
-        let why = format!("must be one of {names}, or a range of two such as Mon-Fri, not {text:?}");
+        let all = DAYS.join(", ");
+        let why = format!("must be one of {all}, or a range of two such as Mon-Fri, not {text:?}");
         faults.push(Fault::invalid(format!("{path}.days[{index}]"), why));
     }
     let opens = clock(from);
