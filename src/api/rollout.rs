@@ -208,6 +208,9 @@ pub struct Past {
     /// Why, in one word: the reason of the failure, or of the withdrawal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The gates that opened on its way, and who or what opened them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Opened>,
     /// When it began.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
@@ -289,6 +292,12 @@ pub struct Trial {
     pub traffic_since: Option<Timestamp>,
     /// What each metric has said in this step, by its name.
     pub metrics: BTreeMap<String, MetricState>,
+    /// The gates that opened so far.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Opened>,
+    /// The webhook that is asked at the gate of this step.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
     /// Since when the canary has had fewer ready pods than the step needs: the deadline for pods counts from here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub short_since: Option<Timestamp>,
@@ -330,6 +339,59 @@ pub enum Side {
     Both,
     /// To the canary.
     Canary,
+}
+
+/// A gate that opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Opened {
+    /// The step that it was, counted from 1.
+    pub step: usize,
+    /// Who or what opened it: a person, a webhook, its window.
+    pub by: String,
+    /// When.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+    /// What a webhook said: the status and the beginning of its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+}
+
+/// What a webhook was asked at its gate, and what it said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Asked {
+    /// The step of the gate, counted from 0.
+    pub step: usize,
+    /// The webhook's name in the operator's configuration.
+    pub webhook: String,
+    /// How many calls there were; each is counted before it is sent.
+    pub attempts: u32,
+    /// How many of them were refused, or had no answer in time.
+    pub refusals: u32,
+    /// When the last one was sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub asked_at: Option<Timestamp>,
+    /// When it was answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered_at: Option<Timestamp>,
+    /// What the last answer came to; absent until it is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub word: Option<Word>,
+    /// The last answer: its status and the beginning of its text, or why there was none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub said: Option<String>,
+}
+
+/// What an answer of a webhook comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Word {
+    /// The gate opens.
+    Yes,
+    /// It stays shut: another status, or no answer in time.
+    No,
+    /// It could not be asked: it is not configured, or its key is gone. This never takes traffic back.
+    Unasked,
 }
 
 /// One metric in a step.

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    cluster::slots::Limits,
+    cluster::{slots::Limits, webhook::WebhookConfig},
     engine,
     metrics::{prometheus::SourceConfig, template},
 };
@@ -25,6 +25,8 @@ pub struct Config {
     pub prometheus: Prometheus,
     /// How to ask the router what share of the requests the canary gets.
     pub router: Router,
+    /// What gates may ask, by name.
+    pub webhooks: Vec<WebhookConfig>,
 }
 
 /// How to ask the router what share of the requests the canary gets.
@@ -76,6 +78,7 @@ impl Default for Config {
             concurrency: Concurrency::default(),
             prometheus: Prometheus::default(),
             router: Router::default(),
+            webhooks: Vec::new(),
         }
     }
 }
@@ -132,6 +135,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::webhook::Format;
 
     #[test]
     fn a_whole_configuration_is_read() {
@@ -139,6 +143,19 @@ mod tests {
         let config = parse("config.yaml", text).expect("a configuration");
         assert_eq!(config.drain(), SignedDuration::from_millis(500));
         assert_eq!(config.prometheus.sources[0].headers["X-Scope-OrgID"], "a");
+    }
+
+    #[test]
+    fn webhooks_have_a_name_and_a_url_and_the_rest_by_default() {
+        let text = "webhooks:\n- {name: desk, url: 'https://desk/gate', keyFile: /k, timeout: 3s}\n- {name: old, url: 'http://old', format: flagger}\n";
+        let [desk, old] = &parse("c", text).expect("a configuration").webhooks[..] else { unreachable!() };
+        assert_eq!((desk.format, desk.headers.len()), (Format::Steelyard, 0));
+        assert_eq!((old.format, &old.key_file), (Format::Flagger, &None));
+        let error = parse("c", "webhooks:\n- {name: desk}\n").expect_err("no url");
+        assert!(crate::cluster::chain(&error).contains("url"), "{error}");
+        let error = parse("c", "webhooks:\n- {name: desk, url: 'http://a', key: abc}\n")
+            .expect_err("a key in the open");
+        assert!(crate::cluster::chain(&error).contains("key"), "{error}");
     }
 
     #[test]

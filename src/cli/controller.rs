@@ -20,6 +20,7 @@ use crate::{
         slots::Slots,
         sources::Sources,
         watch,
+        webhook::Webhooks,
     },
     telemetry::{
         http::{self, Ready},
@@ -99,6 +100,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let lease = lease.checked()?;
     let settings = read(config)?;
     let sources = Sources::new(&settings.prometheus.sources)?;
+    let webhooks = Webhooks::new(&settings.webhooks)?;
     let cluster = client::config().await?;
     let (for_lease, for_work) = (client::client(&cluster)?, client::client(&cluster)?);
     let metrics = Arc::new(Metrics::default());
@@ -131,6 +133,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         metrics: Arc::clone(&metrics),
         teller: Teller::new(for_work.clone(), &pod),
         sources,
+        webhooks,
         drain: settings.drain(),
         router: settings.router(),
         slots: Slots::new(settings.concurrency.limits()),

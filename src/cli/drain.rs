@@ -45,6 +45,7 @@ use crate::{
         slots::Slots,
         sources::Sources,
         watch,
+        webhook::Webhooks,
     },
     telemetry::{logs, metrics::Metrics},
 };
@@ -141,6 +142,7 @@ async fn drain(
         metrics: Arc::new(Metrics::default()),
         teller: Teller::new(for_work.clone(), &pod),
         sources: Sources::default(),
+        webhooks: Webhooks::default(),
         drain: pause,
         router: None,
         gate: Gate::default(),

@@ -1,4 +1,4 @@
-//! Answers of Prometheus on their way from the asking task to the next pass.
+//! Answers of Prometheus and of webhooks on their way from the asking task to the next pass.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Key, locked};
-use crate::engine::{Ask, Reading};
+use crate::engine::{Answer, Ask, Call, Reading, call_name};
 
 /// An answer and when it came.
 #[derive(Clone, Debug)]
@@ -16,7 +16,34 @@ pub struct Letter {
     /// When it came.
     pub arrived: Instant,
     /// The answer.
-    pub reading: Reading,
+    pub content: Content,
+}
+
+impl Letter {
+    /// What Prometheus said, if it did.
+    pub fn reading(&self) -> Option<Reading> {
+        match &self.content {
+            Content::Reading(reading) => Some(reading.clone()),
+            Content::Answer(_) => None,
+        }
+    }
+
+    /// What a webhook said, if one did.
+    pub fn answer(&self) -> Option<Answer> {
+        match &self.content {
+            Content::Answer(answer) => Some(answer.clone()),
+            Content::Reading(_) => None,
+        }
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Prometheus'.
+    Reading(Reading),
+    /// A webhook's.
+    Answer(Answer),
 }
 
 #[derive(Debug, Default)]
@@ -36,15 +63,25 @@ impl Mailbox {
         slots.entry(key.clone()).or_default().asking.insert((ask.revision.clone(), ask.metric.clone()))
     }
 
-    /// An answer came.
-    pub fn post(&self, key: &Key, reading: Reading) {
-        let mut slots = locked(&self.0);
-        let slot = slots.entry(key.clone()).or_default();
-        slot.asking.remove(&(reading.revision.clone(), reading.metric.clone()));
-        slot.letters.push(Letter { arrived: Instant::now(), reading });
+    /// Notes that `call` is on its way; false where this very attempt is already.
+    pub fn calling(&self, key: &Key, call: &Call) -> bool {
+        let name = call_name(call.step, call.attempt);
+        locked(&self.0).entry(key.clone()).or_default().asking.insert((call.revision.clone(), name))
     }
 
-    /// Takes all answers, and tells which metrics of `revision` are being asked.
+    /// An answer came.
+    pub fn post(&self, key: &Key, content: Content) {
+        let asked = match &content {
+            Content::Reading(reading) => (reading.revision.clone(), reading.metric.clone()),
+            Content::Answer(answer) => (answer.revision.clone(), call_name(answer.step, answer.attempt)),
+        };
+        let mut slots = locked(&self.0);
+        let slot = slots.entry(key.clone()).or_default();
+        slot.asking.remove(&asked);
+        slot.letters.push(Letter { arrived: Instant::now(), content });
+    }
+
+    /// Takes all answers, and tells what is being asked for `revision`.
     pub fn take(&self, key: &Key, revision: Option<&str>) -> (Vec<Letter>, BTreeSet<String>) {
         let mut slots = locked(&self.0);
         let Some(slot) = slots.get_mut(key) else { return (Vec::new(), BTreeSet::new()) };
@@ -52,7 +89,7 @@ impl Mailbox {
             .asking
             .iter()
             .filter(|(asked, _)| revision.is_none_or(|wanted| wanted == asked))
-            .map(|(_, metric)| metric.clone())
+            .map(|(_, name)| name.clone())
             .collect();
         let letters = std::mem::take(&mut slot.letters);
         if slot.asking.is_empty() {
@@ -84,15 +121,15 @@ mod tests {
         Key { namespace: "n".into(), name: "a".into() }
     }
 
-    fn reading(metric: &str) -> Reading {
-        Reading {
+    fn reading(metric: &str) -> Content {
+        Content::Reading(Reading {
             revision: "0abc".into(),
             step: 0,
             metric: metric.into(),
             query: "up".into(),
             at: Timestamp::UNIX_EPOCH,
             outcome: Outcome::NoData,
-        }
+        })
     }
 
     fn ask(revision: &str) -> Ask {
@@ -128,7 +165,28 @@ mod tests {
         assert!(mail.take(&key(), None).0.is_empty());
         mail.post(&key(), reading("second"));
         mail.put_back(&key(), letters);
-        let names: Vec<_> = mail.take(&key(), None).0.into_iter().map(|l| l.reading.metric).collect();
+        let letters = mail.take(&key(), None).0.into_iter();
+        let names: Vec<_> =
+            letters.filter_map(|letter| letter.reading()).map(|reading| reading.metric).collect();
         assert_eq!(names, ["first", "second"]);
+    }
+    #[test]
+    fn each_attempt_is_called_once_and_is_on_its_way_until_it_is_answered() {
+        let mail = Mailbox::default();
+        let call = |attempt| Call {
+            webhook: "desk".into(),
+            revision: "0abc".into(),
+            step: 1,
+            attempt,
+            question: crate::engine::Question::default(),
+        };
+        assert!(mail.calling(&key(), &call(1)) && !mail.calling(&key(), &call(1)));
+        assert!(mail.take(&key(), Some("0abc")).1.contains(&call_name(1, 1)));
+        let (revision, at) = ("0abc".to_owned(), Timestamp::UNIX_EPOCH);
+        let (word, said) = (crate::api::Word::No, "not yet".to_owned());
+        mail.post(&key(), Content::Answer(Answer { revision, step: 1, attempt: 1, at, word, said }));
+        let (letters, asking) = mail.take(&key(), Some("0abc"));
+        assert!(asking.is_empty() && letters.len() == 1);
+        assert!(mail.calling(&key(), &call(2)));
     }
 }

@@ -17,6 +17,7 @@ pub mod rivals;
 pub mod slots;
 pub mod sources;
 pub mod watch;
+pub mod webhook;
 
 use std::fmt;
 

@@ -138,7 +138,8 @@ pub async fn observe(
         taken,
         pods: pods.iter().map(read::pod).collect(),
         routes: routes.iter().map(read::route).collect(),
-        readings: letters.iter().map(|l| l.reading.clone()).collect(),
+        readings: letters.iter().filter_map(Letter::reading).collect(),
+        answers: letters.iter().filter_map(Letter::answer).collect(),
         asking,
         rollout,
     };

@@ -12,16 +12,17 @@ use super::{
     events::Teller,
     gate::{DOUBT, Gate},
     lease::Fence,
-    mailbox::Mailbox,
+    mailbox::{Content, Mailbox},
     observe::{Given, ObserveError, observe},
     raw::Caller,
     slots::Slots,
+    webhook::Webhooks,
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
     api::{HELD, Phase},
     cluster::sources::Sources,
-    engine::{Ask, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
+    engine::{Answer, Ask, Call, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
     telemetry::metrics::Metrics,
 };
 
@@ -40,6 +41,8 @@ pub struct Context {
     pub teller: Teller,
     /// The named metrics sources.
     pub sources: Sources,
+    /// The named webhooks.
+    pub webhooks: Webhooks,
     /// How long routers and connections get to leave.
     pub drain: SignedDuration,
     /// How to ask the router what share the canary gets.
@@ -165,6 +168,9 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
         for question in decision.asks {
             ask(context, key, question);
         }
+        for question in decision.calls {
+            call(context, key, question);
+        }
         if empty {
             context.metrics.saw(key, snapshot.rollout.as_ref().map(|rollout| &rollout.status));
             let on_trial = snapshot.rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_some());
@@ -234,7 +240,24 @@ fn ask(context: &Arc<Context>, key: &Key, ask: Ask) {
         };
         context.metrics.asked(label(&outcome), sent.elapsed());
         tracing::debug!(deployment = %key, %metric, ?outcome, "answer");
-        context.mail.post(&key, Reading { revision, step, metric, query, at, outcome });
+        let reading = Reading { revision, step, metric, query, at, outcome };
+        context.mail.post(&key, Content::Reading(reading));
+        let _ = context.wakes.send(key);
+    });
+}
+
+/// Calls a webhook in a task of its own: one that hangs delays no decision, and no way back.
+fn call(context: &Arc<Context>, key: &Key, call: Call) {
+    if !context.mail.calling(key, &call) {
+        return;
+    }
+    let (context, key) = (Arc::clone(context), key.clone());
+    tokio::spawn(async move {
+        let Call { webhook, revision, step, attempt, question } = call;
+        let (word, said) = context.webhooks.ask(&webhook, &question).await;
+        tracing::info!(deployment = %key, %webhook, id = %question.id, ?word, %said, "webhook");
+        let at = Timestamp::now();
+        context.mail.post(&key, Content::Answer(Answer { revision, step, attempt, at, word, said }));
         let _ = context.wakes.send(key);
     });
 }

@@ -49,6 +49,7 @@ pub fn decide(s: &Snapshot) -> Decision {
         return pass.finish();
     }
     share::read(&mut pass);
+    gate::hear(&mut pass);
     match pass.status.phase {
         Phase::Stable | Phase::RolledBack => rest::at_rest(&mut pass),
         Phase::Preparing if pass.status.trial.is_none() => rest::at_rest(&mut pass),

@@ -6,7 +6,8 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use super::{
-    Ask, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Service, Slot, Snapshot, Write, object,
+    Ask, Call, Decision, Deployment, Event, Kind, ReplicaSet, Rollout, Service, Slot, Snapshot, Write,
+    object,
     valid::{Valid, plain},
 };
 use crate::api::{self, End, Handover, Past, Phase, RolloutStatus, Shifting, Trial, Waiting};
@@ -24,6 +25,7 @@ pub(super) struct Pass<'a> {
     pub(super) late: Vec<Write>,
     pub(super) events: Vec<Event>,
     pub(super) asks: Vec<Ask>,
+    pub(super) calls: Vec<Call>,
     pub(super) wake: Option<Timestamp>,
     pub(super) slot: Slot,
 }
@@ -34,9 +36,9 @@ impl<'a> Pass<'a> {
         status.observed_generation = r.meta.generation;
         status.waiting = None;
         let (hashes, writes, late) = (object::hashes(s), Vec::new(), Vec::new());
-        let (events, asks, valid) = (Vec::new(), Vec::new(), OnceCell::new());
-        let mut pass =
-            Self { s, d, r, valid, hashes, status, writes, late, events, asks, wake: None, slot: Slot::None };
+        let (events, asks, calls, valid) = (Vec::new(), Vec::new(), Vec::new(), OnceCell::new());
+        let (wake, slot) = (None, Slot::None);
+        let mut pass = Self { s, d, r, valid, hashes, status, writes, late, events, asks, calls, wake, slot };
         pass.status.weight = pass.weight();
         pass
     }
@@ -87,6 +89,7 @@ impl<'a> Pass<'a> {
             writes: self.writes,
             events: self.events,
             asks: self.asks,
+            calls: self.calls,
             wake: self.wake,
             in_flight,
             slot,
@@ -197,6 +200,7 @@ impl<'a> Pass<'a> {
             before: self.stable_revision(),
             outcome,
             reason: self.status.failure.as_ref().map(|failure| failure.reason.clone()),
+            gates: self.status.trial.as_ref().map(|trial| trial.gates.clone()).unwrap_or_default(),
             started: self.status.trial.as_ref().and_then(|trial| trial.since),
             ended: Some(self.s.now),
         };

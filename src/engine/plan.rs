@@ -1,6 +1,9 @@
 //! What a decision wants done, as data.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::{api::RolloutStatus, metrics::terms::Terms};
@@ -14,6 +17,8 @@ pub struct Decision {
     pub events: Vec<Event>,
     /// Questions to Prometheus.
     pub asks: Vec<Ask>,
+    /// Questions to webhooks, to be sent once all writes are done.
+    pub calls: Vec<Call>,
     /// When to look again though nothing happens.
     pub wake: Option<Timestamp>,
     /// Whether the rollout is in flight, so that its objects are watched.
@@ -142,4 +147,86 @@ pub struct Ask {
     pub at: Timestamp,
     /// On which terms an answer is one.
     pub terms: Terms,
+}
+
+/// A question to another system: whether the rollout may go past its gate.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Call {
+    /// The endpoint's name in the operator's configuration.
+    pub webhook: String,
+    /// The revision it is for.
+    pub revision: String,
+    /// The step, counted from 0.
+    pub step: usize,
+    /// Which call of this step, counted from 1.
+    pub attempt: u32,
+    /// What is asked.
+    pub question: Question,
+}
+
+/// The name of a call among what is being asked; no metric of a policy can have a slash in its name and mean it.
+pub fn call_name(step: usize, attempt: u32) -> String {
+    format!("steelyard/gate/{step}/{attempt}")
+}
+
+/// What a webhook is told, as it is sent in JSON.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Question {
+    /// Names this attempt: no other call ever has it.
+    pub id: String,
+    /// Which call of this step, counted from 1.
+    pub attempt: u32,
+    /// The namespace.
+    pub namespace: String,
+    /// The Deployment.
+    pub deployment: String,
+    /// The revision on trial.
+    pub revision: String,
+    /// The step that is the gate, counted from 1.
+    pub step: usize,
+    /// How many steps there are.
+    pub steps: usize,
+    /// The canary's share of the traffic, in percent.
+    pub weight: u8,
+    /// What runs.
+    pub images: Images,
+    /// The policy's metrics.
+    pub metrics: Vec<Measured>,
+    /// The policy's own words.
+    pub metadata: BTreeMap<String, String>,
+    /// Where among the shifts of traffic the gate stands.
+    #[serde(skip)]
+    pub moment: Moment,
+}
+
+/// Where among the shifts of traffic a gate stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moment {
+    /// Before the first one.
+    #[default]
+    First,
+    /// Between two.
+    Between,
+    /// Before the one to all of the traffic, or behind them all.
+    Last,
+}
+
+/// The images of both versions, by container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Images {
+    /// What serves.
+    pub stable: BTreeMap<String, String>,
+    /// What is on trial.
+    pub canary: BTreeMap<String, String>,
+}
+
+/// A metric as it was last.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Measured {
+    /// Its name.
+    pub name: String,
+    /// Its value; null where the last answer was none.
+    pub value: Option<f64>,
+    /// When it was asked last.
+    pub at: Option<Timestamp>,
 }

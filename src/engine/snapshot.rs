@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     analysis::Outcome,
-    api::{RolloutPolicySpec, RolloutSpec, RolloutStatus},
+    api::{RolloutPolicySpec, RolloutSpec, RolloutStatus, Word},
     engine::Rival,
     traffic::gateway::Acceptance,
 };
@@ -49,7 +49,9 @@ pub struct Snapshot {
     pub routes: Vec<Route>,
     /// Answers of Prometheus that came since the last decision.
     pub readings: Vec<Reading>,
-    /// Metrics that are being asked right now.
+    /// Answers of webhooks that came since the last decision.
+    pub answers: Vec<Answer>,
+    /// Metrics and webhooks that are being asked right now, by name.
     pub asking: BTreeSet<String>,
 }
 
@@ -261,4 +263,21 @@ pub struct Reading {
     pub at: Timestamp,
     /// The answer.
     pub outcome: Outcome,
+}
+
+/// An answer of a webhook.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The revision it was asked for.
+    pub revision: String,
+    /// The step, counted from 0.
+    pub step: usize,
+    /// Which call of this step, counted from 1.
+    pub attempt: u32,
+    /// When it came, or when it was no longer waited for.
+    pub at: Timestamp,
+    /// Whether it is a yes.
+    pub word: Word,
+    /// Its status and the beginning of its text, or why there is none.
+    pub said: String,
 }

@@ -214,8 +214,10 @@ pub(super) fn go_on(pass: &mut Pass) {
                 Stage::Shift(shift) => Some(*shift),
                 Stage::Gate(_) => None,
             });
-            if before.is_none_or(|shift| given(pass, &valid, shift)) && gate::open(pass, gate) {
-                opened(pass, &valid);
+            if before.is_none_or(|shift| given(pass, &valid, shift))
+                && let Some(key) = gate::open(pass, &valid, gate)
+            {
+                opened(pass, &valid, &key);
             }
         }
     }
@@ -235,12 +237,15 @@ fn given(pass: &mut Pass, valid: &valid::Valid, shift: Shift) -> bool {
 }
 
 /// A gate that opened is passed, unless the rollout is paused.
-fn opened(pass: &mut Pass, valid: &valid::Valid) {
+fn opened(pass: &mut Pass, valid: &valid::Valid, key: &gate::Key) {
     if let Some(by) = pass.paused_by() {
         pass.wait("Paused", format!("the gate is open; paused by {by}: waiting for `resume`"));
         return;
     }
-    let note = format!("the gate of step {} of {} opened", pass.trial().step + 1, valid.stages.len());
+    let (step, of) = (pass.trial().step, valid.stages.len());
+    gate::opened(pass, valid, step..step + 1, key);
+    let said = key.said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    let note = format!("the gate of step {} of {of} was opened by {}{said}", step + 1, key.by);
     next(pass, valid, "GateOpened", &note);
 }
 
@@ -257,7 +262,9 @@ fn promoted(pass: &mut Pass, valid: &valid::Valid) -> bool {
         return false;
     };
     let by = person(wish.by.as_deref());
+    let (at, key) = (pass.trial().step, gate::Key { by: by.clone(), said: None });
     if wish.full == Some(true) {
+        gate::opened(pass, valid, at..valid.stages.len(), &key);
         promote(pass, &format!("{by} promoted it past all steps"));
         return true;
     }
@@ -265,6 +272,7 @@ fn promoted(pass: &mut Pass, valid: &valid::Valid) -> bool {
     if wish.step.and_then(|step| usize::try_from(step).ok()) != Some(step) {
         return false;
     }
+    gate::opened(pass, valid, at..step, &key);
     let of = valid.stages.len();
     let (reason, note) = match valid.stages.get(pass.trial().step) {
         Some(Stage::Gate(_)) => {

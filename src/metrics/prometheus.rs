@@ -27,7 +27,7 @@ mod material;
 mod tests;
 
 pub use config::{DEFAULT_LOOKBACK, SourceConfig, SourceError, Tls};
-use material::Material;
+pub(crate) use material::Material;
 
 /// The longest answer that is read, in bytes. One number needs less than one thousandth of it.
 pub const BODY_LIMIT: usize = 1 << 20;
@@ -52,9 +52,6 @@ impl Source {
         config.check_url()?;
         let timeout = config.timeout()?;
         config.lookback()?;
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            return Err(SourceError::NoCryptoProvider);
-        }
         let material = Material::read(config)?;
         let client = material.client(config)?;
         let (config, client) = (config.clone(), Mutex::new((material, client)));

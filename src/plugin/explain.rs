@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     text::{clock, number, row, table},
-    tree::{limit, looks, said, times},
+    tree::{limit, looks, said, through, times},
     view::View,
 };
 use crate::{
@@ -43,6 +43,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
             lines.push("This wait has no end of its own.".to_owned());
         }
     }
+    lines.extend(view.gates.iter().map(|gate| format!("The gate of {}.", through(gate, now))));
     if let Some(failure) = &view.failure {
         let at = failure.at.map(|at| format!(" at {}", clock(at, now))).unwrap_or_default();
         lines.push(format!("Traffic was taken back{at}: {}: {}.", failure.reason, failure.message));
@@ -179,7 +180,7 @@ pub(super) fn advice(view: &View) -> Vec<Advice> {
         Phase::Preparing | Phase::Stepping | Phase::Waiting | Phase::Promoting => {
             match view.phase {
                 Phase::Stepping => all.push(say("promote", "leaves this step without waiting for its end")),
-                Phase::Waiting => all.push(say("promote", "opens this gate")),
+                Phase::Waiting => all.push(say("promote", "opens the gate at which it waits")),
                 _ => {}
             }
             if view.phase != Phase::Promoting {

@@ -362,3 +362,22 @@ fn a_wait_ends_with_the_end_of_its_own_template() {
     let gone = World { deployment: None, ..complete() };
     assert!(matches!(progress(&gone, &template("v2")), Progress::RolledBack(_)));
 }
+
+#[test]
+fn at_a_gate_people_see_what_it_waits_for_who_opened_those_before_and_how_to_open_it() {
+    let mut status = json!({"phase": "Waiting", "step": "2/2", "waiting": {"reason": "Gate",
+        "message": "waiting for a person to promote this step: look at the board"}});
+    status["trial"] = serde_json::to_value(stepping().rollout.unwrap().status.unwrap().trial).unwrap();
+    status["trial"]["gates"] = json!([
+        {"step": 1, "by": "webhook desk", "at": "2026-03-02T11:58:00Z", "said": "HTTP 200 OK: ticket 17"}]);
+    let world = with(stepping(), &status);
+    let view = View::of(&world);
+    let opened = "step 1 was opened by webhook desk at 11:58:00Z: HTTP 200 OK: ticket 17";
+    let text = tree(&view, now(), Paint::Plain).join("\n");
+    assert!(text.contains(opened) && text.contains("look at the board"), "{text}");
+    let text = explain(&view, now()).join("\n");
+    assert!(text.contains(opened) && text.contains("opens the gate at which it waits"), "{text}");
+    let steering = steer(&view, Wish::Promote).unwrap();
+    let Change::Merge(patch) = steering.change else { panic!("{steering:?}") };
+    assert_eq!(patch["spec"]["promote"]["step"], 2);
+}

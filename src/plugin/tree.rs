@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     analysis::Outcome,
-    api::{Phase, Waiting},
+    api::{Opened, Phase, Waiting},
 };
 
 /// Whether words may be coloured.
@@ -80,6 +80,9 @@ fn facts(view: &View, now: Timestamp, paint: Paint) -> Vec<Vec<String>> {
             facts.push(row(["", &times]));
         }
     }
+    for (index, gate) in view.gates.iter().enumerate() {
+        facts.push(row([if index == 0 { "  Gates" } else { "" }, &through(gate, now)]));
+    }
     if view.paused() {
         let by = view.intents.pause.as_ref().and_then(|pause| pause.by.as_deref()).unwrap_or("somebody");
         facts.push(row(["  Paused", &format!("by {by}")]));
@@ -101,6 +104,14 @@ fn step(view: &View) -> String {
         (Some(step), Some(steps)) if view.in_flight && step > 0 => format!(", step {step} of {steps}"),
         _ => String::new(),
     }
+}
+
+/// A gate that opened: which, by whom, when, and what a webhook said.
+pub(super) fn through(gate: &Opened, now: Timestamp) -> String {
+    let Opened { step, by, at, said } = gate;
+    let at = at.map(|at| format!(" at {}", clock(at, now))).unwrap_or_default();
+    let said = said.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
+    format!("step {step} was opened by {by}{at}{said}")
 }
 
 /// Since when a wait lasts, and until when it may.

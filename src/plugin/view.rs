@@ -10,7 +10,9 @@ use serde_json::Value;
 use super::world::World;
 use crate::{
     analysis::{self, Outcome, Tally},
-    api::{Failure, HASH, Handover, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting},
+    api::{
+        Failure, HASH, Handover, Opened, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting,
+    },
     engine::{self, valid},
     metrics::template,
 };
@@ -62,6 +64,9 @@ pub(super) struct View {
     /// What is awaited.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
+    /// The gates that opened so far, and who or what opened them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Opened>,
     /// Why traffic was taken back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
@@ -174,6 +179,7 @@ impl View {
             observed_weight: status.observed_weight,
             verdict: status.verdict.clone(),
             waiting: status.waiting.clone(),
+            gates: trial.map(|trial| trial.gates.clone()).unwrap_or_default(),
             failure: status.failure.clone(),
             versions: versions(world, &status),
             metrics: metrics(world, &status),

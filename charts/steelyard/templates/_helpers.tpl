@@ -19,12 +19,14 @@ yes
 {{- end -}}
 {{- end }}
 
-{{/* The sources as the program reads them: what lies in Secrets and ConfigMaps is a file there. */}}
-{{- define "steelyard.sources" -}}
+{{/* Sources or webhooks (all) as the program reads them: what lies in Secrets and ConfigMaps is a file there, in a folder (at). */}}
+{{- define "steelyard.endpoints" -}}
 {{- $all := list }}
-{{- range .Values.prometheus.sources }}
-{{- $source := omit . "headersFrom" "tls" }}
-{{- $folder := printf "/etc/steelyard-sources/%s" .name }}
+{{- $at := .at }}
+{{- range .all }}
+{{- $source := omit . "headersFrom" "tls" "key" }}
+{{- $folder := printf "%s/%s" $at .name }}
+{{- with .key }}{{ $_ := set $source "keyFile" (printf "%s/key/%s" $folder (.key | default "key")) }}{{ end }}
 {{- if .headersFrom }}{{ $_ := set $source "headersFrom" (printf "%s/headers" $folder) }}{{ end }}
 {{- with .tls }}
 {{- $tls := dict }}
@@ -40,24 +42,35 @@ yes
 {{- toYaml $all }}
 {{- end }}
 
-{{/* What a source takes from Secrets and ConfigMaps: name, folder and volume of each. */}}
-{{- define "steelyard.sourceFiles" -}}
+{{/* What they take from Secrets and ConfigMaps: name, folder and volume of each. */}}
+{{- define "steelyard.endpointFiles" -}}
 {{- $all := list }}
-{{- range $index, $source := .Values.prometheus.sources }}
-{{- $folder := printf "/etc/steelyard-sources/%s" .name }}
+{{- $at := .at }}
+{{- $kind := .kind }}
+{{- range $index, $source := .all }}
+{{- $folder := printf "%s/%s" $at .name }}
+{{- with .key }}
+{{- $all = append $all (dict "name" (printf "%s-%d-key" $kind $index) "folder" (printf "%s/key" $folder) "volume" (dict "secret" (dict "secretName" .secret))) }}
+{{- end }}
 {{- with .headersFrom }}
-{{- $all = append $all (dict "name" (printf "source-%d-headers" $index) "folder" (printf "%s/headers" $folder) "volume" (dict "secret" (dict "secretName" .secret))) }}
+{{- $all = append $all (dict "name" (printf "%s-%d-headers" $kind $index) "folder" (printf "%s/headers" $folder) "volume" (dict "secret" (dict "secretName" .secret))) }}
 {{- end }}
 {{- with .tls }}
 {{- with .ca }}
 {{- $volume := dict "configMap" (dict "name" .configMap) }}
 {{- if .secret }}{{ $volume = dict "secret" (dict "secretName" .secret) }}{{ end }}
-{{- $all = append $all (dict "name" (printf "source-%d-ca" $index) "folder" (printf "%s/ca" $folder) "volume" $volume) }}
+{{- $all = append $all (dict "name" (printf "%s-%d-ca" $kind $index) "folder" (printf "%s/ca" $folder) "volume" $volume) }}
 {{- end }}
 {{- with .client }}
-{{- $all = append $all (dict "name" (printf "source-%d-client" $index) "folder" (printf "%s/client" $folder) "volume" (dict "secret" (dict "secretName" .secret))) }}
+{{- $all = append $all (dict "name" (printf "%s-%d-client" $kind $index) "folder" (printf "%s/client" $folder) "volume" (dict "secret" (dict "secretName" .secret))) }}
 {{- end }}
 {{- end }}
 {{- end }}
 {{- toYaml $all }}
+{{- end }}
+
+{{- define "steelyard.files" -}}
+{{- $sources := include "steelyard.endpointFiles" (dict "kind" "source" "all" .Values.prometheus.sources "at" "/etc/steelyard-sources") | fromYamlArray }}
+{{- $webhooks := include "steelyard.endpointFiles" (dict "kind" "webhook" "all" .Values.webhooks "at" "/etc/steelyard-webhooks") | fromYamlArray }}
+{{- toYaml (concat $sources $webhooks) }}
 {{- end }}

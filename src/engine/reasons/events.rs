@@ -47,7 +47,13 @@ pub(super) const ALL: &[Reason] = &[
         Event,
         "GateOpened",
         "A step that waited for something else goes on.",
-        &["the gate of step … of … opened", "… promoted it past the gate, step … of …"],
+        &["the gate of step … of … was opened by ……", "… promoted it past the gate, step … of …"],
+    ),
+    reason(
+        Event,
+        "GateShut",
+        "A webhook did not say yes. It is asked again, or the traffic is taken back, as the policy's `onRefusal` says.",
+        &["webhook … does not let it past step …: …"],
     ),
     reason(
         Event,

@@ -36,6 +36,33 @@ pub(super) const ALL: &[Said] = &[
         "With `traffic.service` as many canary pods as stable ones are half of the traffic; then comes the switch.",
     ),
     said("a gate has no hold: it lasts until it opens", "Take `hold` away, or make it a step of its own."),
+    said("must say what to look at", "A person who is asked to promote has to know what for."),
+    said("name at least one day", "A window without days never opens."),
+    said(
+        "must be one of …, or a range of two such as Mon-Fri, not …",
+        "Days are written in English, by their first three letters: `Mon`, `Sat-Sun`.",
+    ),
+    said(
+        "must be a time of the day, HH:MM, in quotes, not …",
+        "Such as `\"09:00\"`: two digits, a colon, two digits.",
+    ),
+    said(
+        "must be a time of the day, HH:MM or 24:00, in quotes, not …",
+        "Such as `\"16:00\"`; `\"24:00\"` is the end of the day.",
+    ),
+    said(
+        "from and to must differ; a whole day is from 00:00 to 24:00",
+        "A window of no length never opens; one to an earlier time ends on the next day.",
+    ),
+    said(
+        "… is no IANA time zone, such as Europe/Berlin or UTC",
+        "Abbreviations such as CET or PST don't say when clocks change: name a city of the zone.",
+    ),
+    said("must name an endpoint of the operator's configuration", "`webhook.name` is empty."),
+    said(
+        "retries go with onRefusal: fail",
+        "A webhook that is waited for is asked again until it says yes: it needs no number.",
+    ),
     said("replicas go with a weight", "`replicas` says how many pods carry the weight of the same step."),
     said(
         "without a router the number of pods follows from the weight: leave it out",

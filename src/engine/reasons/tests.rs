@@ -7,15 +7,16 @@ use super::{Place, all, faults, page};
 /// Words that look like reasons: kinds, states, conditions, actions of Events. Each is known, so that a new reason is not
 /// taken for one of them.
 const OTHER: &str = "Accept Accepted CrashLoopBackOff Deployment Doubt Fail False Gated HTTPRoute Healthy Held Leave NoFailure NotHeld Pass Prepare \
-    Progressing Promote Release ReplicaSet Rollout SendHome Settle Skip TakeBack True";
+    Progressing Promote Release ReplicaSet Rollout SendHome Settle Skip TakeBack True Mon Tue Wed Thu Fri Sat Sun";
 /// Parts of sentences: a log's, and lists of fields.
-const FRAGMENTS: [&str; 6] = [
+const FRAGMENTS: [&str; 7] = [
     "Deployment …: … …",
     "canary and blueGreen",
     "weight, match, mirror and gate",
     "gatewayAPI, istio, traefik, ingress and service",
     "person, window and webhook",
     "query, compare and preset",
+    "%a %-d %b %Y at %H:%M",
 ];
 /// Files outside of the engine whose sentences tell what is wrong with a policy.
 const BESIDE: [&str; 3] = ["src/check/fault.rs", "src/analysis/threshold.rs", "src/metrics/template.rs"];
@@ -30,7 +31,7 @@ struct Literal {
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/engine");
     let mut files = Vec::new();
-    for folder in [root.clone(), root.join("valid")] {
+    for folder in [root.clone(), root.join("valid"), root.join("gate")] {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "rs") {

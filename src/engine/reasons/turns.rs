@@ -36,6 +36,12 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Failure,
+        "GateRefused",
+        "A webhook that the policy asks with `onRefusal: fail` said no, or nothing, more often than its `retries` allow.",
+        &["webhook … refused it in … of … attempts, the last time with: …"],
+    ),
+    reason(
+        Failure,
         "Inconclusive",
         "There was nothing to compare for too long, and the policy's `onInconclusive` says `fail`. See whether the query finds the canary's pods; `retry` tries it again.",
         &["metric …: no data", "the step reached its deadline without a verdict"],

@@ -207,6 +207,21 @@ pub(super) const ALL: &[Reason] = &[
     ),
     reason(
         Waiting,
+        "Webhook",
+        "Another system has to say yes. It is asked again until it does, or until its refusals take the traffic back, as the policy's `onRefusal` says; `kubectl steelyard promote` goes on without it.",
+        &[
+            "waiting for webhook … to say yes",
+            "waiting for webhook … to say yes, attempt …; the last answer: …",
+        ],
+    ),
+    reason(
+        Waiting,
+        "Window",
+        "The step waits for a time of the week. `kubectl steelyard promote` goes on before it.",
+        &["the window is shut; it opens on …"],
+    ),
+    reason(
+        Waiting,
         "ZeroReplicas",
         "Nothing can be measured without pods: scale the Deployment up.",
         &["the Deployment is scaled to zero: waiting for replicas"],

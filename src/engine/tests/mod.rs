@@ -2,6 +2,7 @@
 
 mod chance;
 mod claims;
+mod gates;
 mod handover;
 mod input;
 mod intents;

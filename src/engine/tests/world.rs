@@ -25,6 +25,10 @@ pub(super) struct World {
     pub(super) latched: BTreeSet<String>,
     /// What the router answers.
     pub(super) share: f64,
+    /// What webhooks say; none says anything without it.
+    pub(super) word: Option<(api::Word, &'static str)>,
+    /// Each call of a webhook that was ever made.
+    pub(super) calls: Vec<Call>,
     /// Whether the Deployment controller runs.
     pub(super) controller: bool,
     /// Whether admission changes the templates of `ReplicaSets`.
@@ -113,6 +117,7 @@ impl World {
             pods: Vec::new(),
             routes: vec![route],
             readings: Vec::new(),
+            answers: Vec::new(),
             asking: BTreeSet::new(),
         };
         let mut world = Self {
@@ -122,6 +127,8 @@ impl World {
             answer: Outcome::Value(1.0),
             latched: BTreeSet::new(),
             share: 0.0,
+            word: None,
+            calls: Vec::new(),
             controller: true,
             altering: false,
             version: 1,
@@ -185,6 +192,7 @@ impl World {
         let decision = decide(&self.s);
         assert_eq!(decision, decide(&self.s), "deciding twice on one world decides alike");
         self.s.readings.clear();
+        self.s.answers.clear();
         for write in &decision.writes {
             // Every prefix of a plan is a world that a crash may leave behind.
             self.write(write);
@@ -211,6 +219,17 @@ impl World {
                 },
             });
         }
+        for call in decision.calls {
+            let (revision, step, attempt, at) = (call.revision.clone(), call.step, call.attempt, self.s.now);
+            match self.word {
+                Some((word, said)) => {
+                    let said = said.to_owned();
+                    self.s.answers.push(Answer { revision, step, attempt, at, word, said });
+                }
+                None => drop(self.s.asking.insert(call_name(step, attempt))),
+            }
+            self.calls.push(call);
+        }
         self.invariants();
         if !decision.writes.is_empty() || !decision.asks.is_empty() {
             return true;
@@ -225,6 +244,8 @@ impl World {
     pub(super) fn die_after(&mut self, writes: usize) {
         let decision = decide(&self.s);
         self.s.readings.clear();
+        self.s.answers.clear();
+        self.s.asking.clear();
         for write in decision.writes.iter().take(writes) {
             self.write(write);
             self.controllers();

@@ -74,7 +74,7 @@ impl SourceConfig {
     }
 
     /// Whether its URL can be asked.
-    pub(super) fn check_url(&self) -> Result<(), SourceError> {
+    pub(crate) fn check_url(&self) -> Result<(), SourceError> {
         let wrong = || SourceError::Url { name: self.name.clone() };
         let url = Url::parse(&self.url).map_err(|_| wrong())?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -84,7 +84,7 @@ impl SourceConfig {
     }
 
     /// How long a whole answer may take.
-    pub(super) fn timeout(&self) -> Result<Duration, SourceError> {
+    pub(crate) fn timeout(&self) -> Result<Duration, SourceError> {
         self.positive("timeout", self.timeout)
     }
 

@@ -11,7 +11,7 @@ use super::config::{SourceConfig, SourceError};
 
 /// The content of a source's files, and its headers. No `Debug`: all of it may be secret.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub(super) struct Material {
+pub(crate) struct Material {
     headers: BTreeMap<String, String>,
     ca: Option<Vec<u8>>,
     /// Certificate and key, one after the other.
@@ -20,7 +20,7 @@ pub(super) struct Material {
 
 impl Material {
     /// Reads the files as they are now.
-    pub(super) fn read(config: &SourceConfig) -> Result<Self, SourceError> {
+    pub(crate) fn read(config: &SourceConfig) -> Result<Self, SourceError> {
         let failed = |path: &Path, source| SourceError::File {
             name: config.name.clone(),
             path: path.to_owned(),
@@ -49,8 +49,17 @@ impl Material {
         Ok(Self { headers, ca, identity })
     }
 
-    /// A client of it.
+    /// A client for queries.
     pub(super) fn client(&self, config: &SourceConfig) -> Result<Client, SourceError> {
+        Client::from(self.http(config)?, &config.url)
+            .map_err(|source| SourceError::Query { name: config.name.clone(), source: Box::new(source) })
+    }
+
+    /// A client of it.
+    pub(crate) fn http(&self, config: &SourceConfig) -> Result<reqwest::Client, SourceError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            return Err(SourceError::NoCryptoProvider);
+        }
         let name = || config.name.clone();
         // No redirects: credentials would follow them. No proxy of the environment: it isn't the operator's word.
         let mut builder = reqwest::Client::builder()
@@ -69,9 +78,7 @@ impl Material {
             let wrong = |source| SourceError::Pem { name: name(), field: "cert", source: Some(source) };
             builder = builder.identity(Identity::from_pem(pem).map_err(wrong)?);
         }
-        let client = builder.build().map_err(|source| SourceError::Client { name: name(), source })?;
-        Client::from(client, &config.url)
-            .map_err(|source| SourceError::Query { name: name(), source: Box::new(source) })
+        builder.build().map_err(|source| SourceError::Client { name: name(), source })
     }
 
     fn headers(&self, config: &SourceConfig) -> Result<HeaderMap, SourceError> {

@@ -27,6 +27,7 @@ const ACCESS: &str = include_str!("../manifests/access.yaml");
 const GATEWAY: &str = include_str!("../manifests/gateway.yaml");
 const AUDIT: &str = include_str!("../manifests/audit-policy.yaml");
 const PROMETHEUS: &str = include_str!("../manifests/prometheus.yaml");
+const STEELYARD: &str = include_str!("../manifests/steelyard.yaml");
 
 /// What `up` leaves out.
 #[derive(Clone, Debug, Default)]
@@ -202,7 +203,10 @@ async fn bring_up(
         prober.wait(*part, *process, LIMIT).await?;
     }
     match own.iter().find(|one| one.name == "steelyard") {
-        Some(program) if !without.steelyard => steelyard::ensure(layout, prober.kube(), program).await,
+        Some(program) if !without.steelyard => {
+            starter.apply_text("steelyard.yaml", STEELYARD)?;
+            steelyard::ensure(layout, prober.kube(), program).await
+        }
         _ => Ok(()),
     }
 }

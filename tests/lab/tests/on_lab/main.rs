@@ -5,6 +5,7 @@ mod blue_green;
 mod canary;
 mod docs;
 mod faults;
+mod gates;
 mod handover;
 mod input;
 mod kills;

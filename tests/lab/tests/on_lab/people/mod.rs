@@ -6,6 +6,8 @@ mod see;
 mod steer;
 mod wait;
 
+pub(crate) use steer::told;
+
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -19,7 +21,7 @@ const LONG: u8 = 200;
 
 /// What a command printed, and how it ended.
 #[derive(Debug)]
-struct Ran {
+pub(crate) struct Ran {
     code: Option<i32>,
     out: String,
     err: String,
@@ -27,7 +29,7 @@ struct Ran {
 
 impl Ran {
     /// What it printed, if it ended with code 0.
-    fn good(self) -> Result<String, Failure> {
+    pub(crate) fn good(self) -> Result<String, Failure> {
         if self.code == Some(0) { Ok(self.out) } else { Err(format!("{self:?}").into()) }
     }
 
@@ -48,14 +50,14 @@ fn command(space: &Space, args: &[&str]) -> Command {
 }
 
 /// Runs `kubectl steelyard` to its end.
-async fn plugin(space: &Space, args: &[&str]) -> Result<Ran, Failure> {
+pub(crate) async fn plugin(space: &Space, args: &[&str]) -> Result<Ran, Failure> {
     let output = tokio::time::timeout(LIMIT, command(space, args).output()).await??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
 /// Deployment `web`, three pods of v1, adopted with this policy; and Alice, who may edit in the namespace.
-async fn adopted(space: &Space, policy: &str) -> Result<Demo, Failure> {
+pub(crate) async fn adopted(space: &Space, policy: &str) -> Result<Demo, Failure> {
     let demo = Demo::new("web", "v1").replicas(2);
     space.apply(&demo.manifest(space.name())).await?;
     space.apply(policy).await?;
@@ -78,13 +80,13 @@ fn policy(steps: &[(u8, u8)]) -> String {
 }
 
 /// Pushes a version.
-async fn push(space: &Space, tag: &str) -> Result<(), SupportError> {
+pub(crate) async fn push(space: &Space, tag: &str) -> Result<(), SupportError> {
     let image = format!("app=demo:{tag}");
     space.kubectl(&["set", "image", "deployment/web", &image]).await.map(drop)
 }
 
 /// Waits for something in the status of `web`; gives the Rollout.
-async fn status(
+pub(crate) async fn status(
     space: &Space,
     what: &str,
     found: impl Fn(&Rollout) -> bool,

@@ -9,7 +9,7 @@ use super::{LONG, adopted, at, plugin, policy, push, status};
 use crate::canary::held;
 
 /// The notes of all Events of the namespace with this reason.
-async fn told(space: &Space, reason: &str) -> Result<Vec<String>, Failure> {
+pub(crate) async fn told(space: &Space, reason: &str) -> Result<Vec<String>, Failure> {
     let all = space.api::<Event>().list(&ListParams::default()).await?;
     let ours = all.into_iter().filter(|event| event.reason.as_deref() == Some(reason));
     Ok(ours.filter_map(|event| event.note).collect())

@@ -1,0 +1,284 @@
+//! Gates: what opens them, what they keep meanwhile, and that no way back waits at one.
+
+use super::*;
+use crate::api::{Intent, Opened, Promote, Word};
+
+/// A rollout of v2 under a policy with this gate between 25 % and 50 %; the world begins on Thursday, 1 January 1970.
+fn at(gate: &serde_json::Value) -> World {
+    steps(&json!([{"weight": 25, "hold": "5s"}, {"gate": gate}, {"weight": 50, "hold": "5s"}]))
+}
+
+fn steps(steps: &serde_json::Value) -> World {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.strategy = serde_json::from_value(json!({"canary": {"steps": steps}})).unwrap();
+    world.rest();
+    world.push("demo:v2");
+    world
+}
+
+fn waits(world: &World, reason: &str) -> bool {
+    let status = world.status();
+    status.phase == Phase::Waiting && status.waiting.as_ref().is_some_and(|waiting| waiting.reason == reason)
+}
+
+fn promote(world: &mut World, step: u32) {
+    world.want(|spec, revision| {
+        spec.promote =
+            Some(Promote { revision: revision.into(), step: Some(step), by: Some("ann".into()), full: None });
+    });
+}
+
+/// The gates of the rollout that ended last.
+fn gates(world: &World) -> Vec<Opened> {
+    world.status().history.last().unwrap().gates.clone()
+}
+
+fn message(world: &World) -> String {
+    world.status().waiting.as_ref().map(|waiting| waiting.message.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_person_s_gate_keeps_what_the_canary_has_until_this_step_is_promoted() {
+    let mut world = at(&json!({"person": {"message": "look at the board"}}));
+    world.until(|world| waits(world, "Gate"));
+    assert!(message(&world).contains("look at the board"));
+    promote(&mut world, 1);
+    for _ in 0..100 {
+        world.pass();
+        world.s.now += 1.second();
+    }
+    assert!(waits(&world, "Gate"), "a promotion of the step before is late");
+    assert_eq!(world.canary().replicas, 1);
+    assert_eq!(world.weights, [25]);
+    promote(&mut world, 2);
+    let now = world.s.now;
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100]);
+    let by_ann = Opened { step: 2, by: "ann".into(), at: Some(now), said: None };
+    assert_eq!(gates(&world), [by_ann]);
+}
+
+#[test]
+fn a_full_promotion_is_written_down_for_every_gate_that_it_goes_past() {
+    let person = json!({"gate": {"person": {"message": "look"}}});
+    let mut world = steps(&json!([{"weight": 25}, person, {"weight": 50}, person]));
+    world.until(|world| waits(world, "Gate"));
+    world.want(|spec, revision| {
+        spec.promote = Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
+    });
+    world.rest();
+    assert_eq!(gates(&world).iter().map(|gate| gate.step).collect::<Vec<_>>(), [2, 4]);
+}
+
+#[test]
+fn metrics_guard_a_rollout_at_its_gate() {
+    let mut world = at(&json!({"person": {"message": "look"}}));
+    world.until(|world| waits(world, "Gate"));
+    world.answer = Outcome::Value(0.1);
+    world.rest();
+    assert_eq!((world.status().phase, &world.weights[..]), (Phase::RolledBack, &[25, 0][..]));
+}
+
+#[test]
+fn a_window_says_when_it_opens_in_its_zone_and_opens_to_the_second() {
+    let mut world =
+        at(&json!({"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "zone": "Europe/Berlin"}}));
+    world.answer = Outcome::NoData;
+    world.until(|world| world.status().weight == Some(25));
+    world.answer = Outcome::Value(1.0);
+    world.until(|world| waits(world, "Window"));
+    assert_eq!(message(&world), "the window is shut; it opens on Fri 2 Jan 1970 at 09:00 Europe/Berlin");
+    let opens: jiff::Timestamp = "1970-01-02T08:00:00Z".parse().unwrap();
+    assert_eq!(world.status().waiting.as_ref().unwrap().until, Some(opens));
+    world.s.now = opens - 1.second();
+    while world.s.now < opens {
+        assert!(waits(&world, "Window"));
+        assert!(world.pass(), "it looks again by itself");
+    }
+    world.rest();
+    let [gate] = &gates(&world)[..] else { panic!("one gate") };
+    assert_eq!((gate.by.as_str(), gate.at), ("its window", Some(opens)));
+}
+
+#[test]
+fn a_gate_before_the_first_weight_needs_no_pod() {
+    let mut world = steps(&json!([
+        {"gate": {"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "zone": "UTC"}}},
+        {"weight": 25},
+    ]));
+    world.until(|world| waits(world, "Window"));
+    assert_eq!((world.started, world.weights.len()), (0, 0));
+    world.rest();
+    assert_eq!(world.weights, [25, 100]);
+}
+
+#[test]
+fn a_webhook_is_asked_with_longer_and_longer_pauses_until_it_says_yes() {
+    let mut world = at(&json!({"webhook": {"name": "desk", "backoff": "2s", "metadata": {"a": "b"}}}));
+    world.word = Some((Word::No, "HTTP 503"));
+    let mut times = Vec::new();
+    while world.calls.len() < 5 {
+        let before = world.calls.len();
+        let now = world.s.now;
+        assert!(world.pass());
+        if world.calls.len() > before {
+            times.push(now.as_second());
+        }
+    }
+    let pauses: Vec<i64> = times.windows(2).map(|two| two[1] - two[0]).collect();
+    assert_eq!(pauses, [2, 4, 8, 16]);
+    assert!(message(&world).contains("HTTP 503"), "{}", message(&world));
+    world.word = Some((Word::Yes, "HTTP 200 OK: ticket 17"));
+    world.rest();
+    assert_eq!(world.calls.len(), 6);
+    let [gate] = &gates(&world)[..] else { panic!("one gate") };
+    assert_eq!((gate.by.as_str(), gate.said.as_deref()), ("webhook desk", Some("HTTP 200 OK: ticket 17")));
+    let call = &world.calls[5];
+    let question = &call.question;
+    assert_eq!((call.webhook.as_str(), call.step, call.attempt, question.step), ("desk", 1, 6, 2));
+    assert_eq!((question.weight, question.steps, question.moment), (25, 3, Moment::Between));
+    assert_eq!(
+        (&question.images.stable["app"][..], &question.images.canary["app"][..]),
+        ("demo:v1", "demo:v2")
+    );
+    assert_eq!((&question.metrics[0].name[..], question.metrics[0].value), ("success", Some(1.0)));
+    assert_eq!(question.metadata["a"], "b");
+    let ids: std::collections::BTreeSet<_> = world.calls.iter().map(|call| &call.question.id).collect();
+    assert_eq!(ids.len(), 6, "{ids:?}");
+}
+
+#[test]
+fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
+    let mut world = at(&json!({"webhook": {"name": "desk", "onRefusal": "fail", "retries": 2}}));
+    world.word = Some((Word::No, "HTTP 403 Forbidden"));
+    world.rest();
+    assert_eq!((world.calls.len(), &world.weights[..]), (3, &[25, 0][..]));
+    let failure = world.status().failure.as_ref().unwrap();
+    assert_eq!(failure.reason, "GateRefused");
+    assert!(failure.message.contains("HTTP 403 Forbidden"), "{failure:?}");
+}
+
+#[test]
+fn a_webhook_that_cannot_be_asked_is_waited_for_under_either_rule() {
+    let mut world = at(&json!({"webhook": {"name": "nobody", "onRefusal": "fail", "retries": 0}}));
+    world.word = Some((Word::Unasked, "there is no webhook named nobody"));
+    for _ in 0..300 {
+        world.pass();
+    }
+    assert!(waits(&world, "Webhook") && message(&world).contains("nobody"), "{:?}", world.status());
+    assert_eq!(world.weights, [25]);
+}
+
+#[test]
+fn no_way_back_waits_for_a_call_that_hangs() {
+    let fails: [fn(&mut World); 3] = [
+        |world| world.answer = Outcome::Value(0.1),
+        |world| {
+            world.want(|spec, revision| {
+                spec.abort = Some(Intent { revision: revision.into(), by: None });
+            });
+        },
+        |world| world.push("demo:v1"),
+    ];
+    for fail in fails {
+        let mut world = at(&json!({"webhook": {"name": "slow"}}));
+        world.until(|world| waits(world, "Webhook"));
+        let begun = world.s.now;
+        fail(&mut world);
+        world.until(|world| world.weight() == 0);
+        assert!(world.s.now.duration_since(begun).as_secs() <= 2, "{:?}", world.status());
+        assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 0][..]));
+    }
+}
+
+#[test]
+fn an_answer_to_an_older_question_opens_nothing() {
+    let mut world = at(&json!({"webhook": {"name": "slow"}}));
+    world.until(|world| waits(world, "Webhook"));
+    let call = world.calls[0].clone();
+    let answer = Answer {
+        revision: call.revision.clone(),
+        step: call.step,
+        attempt: 1,
+        at: world.s.now,
+        word: Word::Yes,
+        said: String::new(),
+    };
+    for (revision, step, attempt) in
+        [("0other", 1, 1), (&call.revision[..], 0, 1), (&call.revision[..], 1, 2)]
+    {
+        world.s.answers = vec![Answer { revision: revision.to_owned(), step, attempt, ..answer.clone() }];
+        world.pass();
+        assert!(waits(&world, "Webhook"), "{revision} {step} {attempt}");
+    }
+    world.s.answers = vec![answer];
+    world.s.asking.clear();
+    world.word = Some((Word::No, "not asked again"));
+    world.rest();
+    assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 50, 100][..]));
+}
+
+#[test]
+fn an_attempt_is_counted_before_it_is_sent_and_a_lost_answer_is_asked_for_by_the_next() {
+    let mut world = at(&json!({"webhook": {"name": "desk"}}));
+    world.until(|world| waits(world, "Webhook"));
+    assert_eq!(world.calls.len(), 1);
+    // The process dies; the call may have been answered, and nobody heard it.
+    world.die_after(0);
+    world.word = Some((Word::Yes, "HTTP 200 OK"));
+    let begun = world.s.now;
+    world.until(|world| world.calls.len() > 1);
+    assert_eq!((world.calls[1].attempt, world.s.now.duration_since(begun).as_secs()), (2, 5));
+    assert_ne!(world.calls[0].question.id, world.calls[1].question.id);
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100]);
+}
+
+#[test]
+fn a_yes_that_comes_while_it_is_paused_is_kept_until_it_is_resumed() {
+    let mut world = at(&json!({"webhook": {"name": "desk"}}));
+    world.until(|world| waits(world, "Webhook"));
+    world.want(|spec, revision| spec.pause = Some(Intent { revision: revision.into(), by: None }));
+    let call = world.calls[0].clone();
+    world.s.asking.clear();
+    let (revision, at) = (call.revision, world.s.now);
+    world.s.answers =
+        vec![Answer { revision, step: 1, attempt: 1, at, word: Word::Yes, said: "HTTP 200 OK".into() }];
+    for _ in 0..100 {
+        world.pass();
+        world.s.now += 1.second();
+    }
+    assert_eq!((world.weights.len(), world.calls.len()), (1, 1));
+    assert!(message(&world).contains("the gate is open"), "{}", message(&world));
+    world.want(|spec, _| spec.pause = None);
+    world.rest();
+    assert_eq!((&world.weights[..], world.calls.len()), (&[25, 50, 100][..], 1));
+}
+
+#[test]
+fn a_person_opens_any_gate() {
+    let mut world = at(&json!({"webhook": {"name": "slow"}}));
+    world.until(|world| waits(world, "Webhook"));
+    promote(&mut world, 2);
+    world.rest();
+    assert_eq!(world.weights, [25, 50, 100]);
+    assert_eq!(gates(&world)[0].by, "ann");
+}
+
+#[test]
+fn blue_green_waits_at_its_gate_with_the_preview_and_without_traffic() {
+    let mut world = World::stable();
+    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    spec.strategy =
+        serde_json::from_value(json!({"blueGreen": {"gate": {"webhook": {"name": "desk"}}}})).unwrap();
+    world.rest();
+    world.push("demo:v2");
+    world.until(|world| waits(world, "Webhook"));
+    assert_eq!((world.started, world.weights.len()), (4, 0));
+    assert_eq!(world.calls[0].question.moment, Moment::Last);
+    world.s.asking.clear();
+    world.word = Some((Word::Yes, "HTTP 200 OK"));
+    world.rest();
+    assert_eq!(world.weights, [100]);
+}
