@@ -114,22 +114,9 @@ fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
     world.rest();
     world.answer = Outcome::Value(0.2);
     world.push("demo:v2");
-    loop {
-        let decision = decide(&world.s);
-        let back = decision
-            .writes
-            .iter()
-            .any(|write| matches!(write, Write::Status { status, .. } if status.phase == Phase::RollingBack));
-        if back {
-            assert!(matches!(decision.writes[0], Write::Patch { kind: Kind::HttpRoute, .. }));
-            world.write(&decision.writes[0]);
-            break;
-        }
-        world.pass();
-    }
+    let first = world.die_on_the_way_back();
+    assert!(matches!(first, Write::Patch { kind: Kind::HttpRoute, .. }));
     world.answer = Outcome::Value(1.0);
-    world.s.readings.clear();
-    world.s.epoch += 1;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
 }

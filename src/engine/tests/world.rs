@@ -254,6 +254,19 @@ impl World {
         self.s.epoch += 1;
     }
 
+    /// Passes until one turns back, which dies after its first write; another leader takes over. Gives that write.
+    pub(super) fn die_on_the_way_back(&mut self) -> Write {
+        loop {
+            let decision = decide(&self.s);
+            let back = |write: &Write| matches!(write, Write::Status { status, .. } if status.phase == api::Phase::RollingBack);
+            if decision.writes.iter().any(back) {
+                self.die_after(1);
+                return decision.writes[0].clone();
+            }
+            self.pass();
+        }
+    }
+
     /// Passes until nothing is left to do.
     pub(super) fn rest(&mut self) {
         for _ in 0..2000 {
