@@ -1,11 +1,14 @@
 //! Applying manifests.
 
+use std::time::Duration;
+
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, ResourceExt, discovery};
 use serde_json::Value;
+use tokio::task::JoinHandle;
 
-use super::{Space, SupportError};
+use super::{Space, SupportError, tell};
 
 /// Owner of the fields that tests set.
 const MANAGER: &str = "lab-test";
@@ -19,6 +22,20 @@ impl Space {
             self.apply_one(document).await?;
         }
         Ok(())
+    }
+
+    /// Applies a manifest at once and then again at this pace, as a tool in a hurry does, until the task is aborted.
+    pub fn apply_again(&self, manifest: String, pace: Duration) -> JoinHandle<()> {
+        let space = self.clone();
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(pace);
+            loop {
+                tick.tick().await;
+                if let Err(error) = space.apply(&manifest).await {
+                    tell(format_args!("applying again: {error}"));
+                }
+            }
+        })
     }
 
     async fn apply_one(&self, document: Value) -> Result<(), SupportError> {

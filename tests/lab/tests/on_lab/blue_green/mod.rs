@@ -7,6 +7,7 @@ mod kill;
 mod people;
 mod preview;
 mod shares;
+mod turns;
 
 use jiff::Timestamp;
 use lab::support::turn::Turn;

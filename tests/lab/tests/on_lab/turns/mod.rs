@@ -2,7 +2,7 @@
 
 mod leave;
 mod people;
-mod pods;
+pub(crate) mod pods;
 mod pushes;
 mod routes;
 mod scale;

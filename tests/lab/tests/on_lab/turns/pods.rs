@@ -13,7 +13,7 @@ use lab::support::{Failure, Space};
 use crate::ready;
 
 /// The names of the running pods of an image.
-async fn pods(space: &Space, image: &str) -> Result<Vec<String>, Failure> {
+pub(crate) async fn pods(space: &Space, image: &str) -> Result<Vec<String>, Failure> {
     let all = space.api::<Pod>().list(&ListParams::default().labels("app=web")).await?;
     let runs = |pod: &&Pod| {
         let spec = pod.spec.as_ref();

@@ -21,7 +21,7 @@ async fn a_tool_that_applies_deployment_and_service_every_two_seconds_is_no_hind
         let pushed = turn.demo.clone().tag("v2");
         let policy = Policy::new("web").step(25, 2).to_string();
         let all = format!("{policy}---\n{pushed}---\n{}", pushed.manifest_of_service());
-        let again = apply_again(space, all);
+        let again = space.apply_again(all, AGAIN);
         turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
         again.abort();
         // A selector is applied as a whole: each time the pin is off until Steelyard hears of it.
@@ -36,7 +36,7 @@ async fn a_tool_that_fights_for_the_route_s_weights_is_told_and_the_rollout_ends
     Space::run("fight", async |space| {
         let turn = Turn::begin(space, "everything applied every 2 s, the route too", None).await?;
         let pushed = turn.demo.clone().tag("v2");
-        let again = apply_again(space, pushed.manifest(space.name()));
+        let again = space.apply_again(pushed.manifest(space.name()), AGAIN);
         turn.first(Timestamp::MIN, "v2 Promoting", |rollout| rollout.phase() == "Promoting").await?;
         again.abort();
         let told =
@@ -45,20 +45,6 @@ async fn a_tool_that_fights_for_the_route_s_weights_is_told_and_the_rollout_ends
         turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
     })
     .await
-}
-
-/// Applies a manifest at once and then every two seconds, until it is aborted.
-fn apply_again(space: &Space, manifest: String) -> tokio::task::JoinHandle<()> {
-    let space = space.clone();
-    tokio::spawn(async move {
-        let mut tick = tokio::time::interval(AGAIN);
-        loop {
-            tick.tick().await;
-            if let Err(error) = space.apply(&manifest).await {
-                lab::support::tell(format_args!("applying again: {error}"));
-            }
-        }
-    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
