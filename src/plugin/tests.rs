@@ -171,7 +171,7 @@ fn an_explanation_of_a_switch_says_who_reaches_the_preview_and_who_stands_by_aft
     let said = explained(&json!({"trial": trial, "weight": 0, "phase": "Waiting"}));
     let preview =
         "v1 serves. v2 stands beside it as a preview, step 2 of 2: only Service web-canary leads to it.";
-    for word in [preview, "opens this gate", "switches at once, and hands over"] {
+    for word in [preview, "opens the gate at which it waits", "switches at once, and hands over"] {
         assert!(said.contains(word), "{word:?} in\n{said}");
     }
     let said = explained(&json!({"trial": trial, "weight": 100}));

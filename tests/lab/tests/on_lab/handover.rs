@@ -219,7 +219,8 @@ async fn resized_in_the_moment_of_the_adoption_no_request_fails() -> Result<(), 
             let reasons = space.kubectl(&["get", "events", "--output=jsonpath={.items[*].reason}"]).await?;
             let begun_anew = reasons.split(' ').any(|reason| reason == "Resized");
             tell(format_args!("{name}: begun anew: {begun_anew}; pods {:?}", ended.started));
-            let most = if begun_anew { 2 * count } else { count };
+            // Else, where the size went up right after the adoption, it shares out the surge (25 %) to both for a moment.
+            let most = if begun_anew { 2 * count } else { count + count.div_ceil(4) };
             assert!(ended.started.len() <= most.max(4), "{name}: {:?}", ended.started);
             assert!(ended.of_v1.len() <= count.max(4), "{name}: {:?}", ended.of_v1);
             Ok(())

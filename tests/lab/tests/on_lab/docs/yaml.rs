@@ -149,9 +149,11 @@ async fn checked(block: &Block) -> Result<(), Failure> {
     fed(block, "steelyard", &["policy", "check", "-"], &block.text).await.map(drop)
 }
 
-/// A policy of these steps and a last one, since a gate alone moves no traffic.
+/// A policy of these steps, and of one more if none of them has a weight: a gate alone moves no traffic.
 fn around(mut steps: Vec<Value>) -> Value {
-    steps.push(json!({"weight": 100}));
+    if steps.iter().all(|step| step.get("weight").is_none()) {
+        steps.push(json!({"weight": 100}));
+    }
     json!({
         "apiVersion": "steelyard.io/v1alpha1",
         "kind": "RolloutPolicy",

@@ -61,9 +61,12 @@ async fn policies_that_can_not_be_run_are_refused_one_after_the_other_until_one_
         let metric = |query: &str| format!("{{name: a, min: 1, query: {query:?}}}");
         let wrong: [(String, &str, &[&str]); 7] = [
             (
-                policy("{canary: {steps: [{weight: 5}]}, blueGreen: {preview: {replicas: 100%}}}", ""),
+                policy(
+                    "{blueGreen: {gate: {window: {days: [Mon], from: '09:00', to: '10:00', zone: Nowhere/Land}}}}",
+                    "",
+                ),
                 "PolicyInvalid",
-                &["spec.strategy", "set exactly one of canary and blueGreen"],
+                &["spec.strategy.blueGreen.gate.window.zone", "no IANA time zone"],
             ),
             (
                 policy("{canary: {steps: [{weight: 5}, {mirror: 20}, {match: {header: {name: a, value: b}}}]}}", ""),
