@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use lab::agent::control::Fault;
 use lab::support::turn::{At, End, SOON, Turn, Way};
 use lab::support::{Failure, Policy, Space};
@@ -242,6 +242,11 @@ async fn scaled_to_zero_after_the_switch_it_waits_and_switches_again() -> Result
         let since = Timestamp::now();
         turn.scale(0).await?;
         turn.first(since, "the wait named", |r| r.text("/waiting/reason") == "ZeroReplicas").await?;
+        let none = |pods: &std::collections::BTreeMap<String, Pod>| pods.is_empty().then_some(());
+        // Also so that the router knows of none: else it sends to those of before for a while.
+        space
+            .until_all(kube::runtime::watcher::Config::default().labels("app=web"), "no pod", SOON, none)
+            .await?;
         turn.scale(4).await?;
         turn.routed().await?;
         turn.load();
