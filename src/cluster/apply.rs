@@ -178,9 +178,9 @@ fn fenced(version: &str, ops: Vec<Value>, stamp: Stamp, epoch: u64) -> Vec<Value
     all
 }
 
-/// Whether this write takes traffic back from a failed revision: it puts the mark on the route.
+/// Whether this write takes traffic back from a failed revision: it puts the mark on the route, or on the Service.
 fn takes_back(write: &Write) -> bool {
-    let Write::Patch { kind: Kind::HttpRoute, ops, .. } = write else { return false };
+    let Write::Patch { kind: Kind::HttpRoute | Kind::Service, ops, .. } = write else { return false };
     let escaped = FAILED.replace('/', "~1");
     ops.iter().any(|op| {
         let marks =
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_route_that_is_marked_failed_counts_as_traffic_taken_back() {
+    fn only_a_route_or_a_service_that_is_marked_failed_counts_as_traffic_taken_back() {
         let patch = |kind, op: Value| Write::Patch {
             kind,
             name: "web".into(),
@@ -252,6 +252,6 @@ mod tests {
         assert!(takes_back(&patch(Kind::HttpRoute, whole)));
         assert!(!takes_back(&patch(Kind::HttpRoute, clear)));
         assert!(!takes_back(&patch(Kind::HttpRoute, weight)));
-        assert!(!takes_back(&patch(Kind::Service, mark)));
+        assert!(!takes_back(&patch(Kind::ReplicaSet, mark)));
     }
 }

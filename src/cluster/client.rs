@@ -7,6 +7,8 @@ use thiserror::Error;
 
 /// How long one call may take, in all.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);
+/// Under this name the API server records who set an object's fields: what stands before the `/` of the user agent.
+pub const MANAGER: &str = "steelyard";
 
 /// Why there is no client.
 #[derive(Debug, Error)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::client::MANAGER;
 use crate::{
     api::{EPOCH, HASH, ROLLOUT},
     engine::{Deployment, Exposure, Meta, Pod, ReplicaSet, Rollout, Route, Service},
@@ -45,7 +46,17 @@ pub fn meta(object: &Value) -> Meta {
         labels,
         annotations,
         created: text(object, "/metadata/creationTimestamp").parse::<Timestamp>().ok(),
+        managed: managed(object),
     }
+}
+
+/// Where we are among those who set an object's fields. The API server gives a record back that would lose its last entry
+/// (apimachinery, `FieldManager.Update`), so there must be somebody else.
+fn managed(object: &Value) -> Vec<usize> {
+    let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    let entries = entries.map(Vec::as_slice).unwrap_or_default();
+    let ours: Vec<usize> = (0..entries.len()).filter(|at| entries[*at]["manager"] == MANAGER).collect();
+    if ours.len() < entries.len() { ours } else { Vec::new() }
 }
 
 /// A Deployment.

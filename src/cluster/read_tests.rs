@@ -113,3 +113,14 @@ fn pods_of_others_are_told_from_ours_and_from_those_that_came_since() {
     let found: Vec<_> = strangers(&pods, &sets, "d", "web").into_iter().collect();
     assert_eq!(found, ["alone", "db-0", "other-1"]);
 }
+
+#[test]
+fn where_we_are_on_the_record_of_who_set_the_fields_is_known_but_not_where_we_are_alone() {
+    let managed = |managers: &[&str]| {
+        let entries: Vec<_> = managers.iter().map(|manager| json!({"manager": manager})).collect();
+        meta(&json!({"metadata": {"name": "web", "managedFields": entries}})).managed
+    };
+    assert_eq!(managed(&["helm", "steelyard", "traefik", "steelyard"]), [1, 3]);
+    assert_eq!(managed(&["helm"]), [0; 0]);
+    assert_eq!(managed(&["steelyard"]), [0; 0]);
+}

@@ -169,6 +169,16 @@ fn reverted(pass: &mut Pass, failure: &Failure) -> bool {
     true
 }
 
+/// The record of who set the fields of routes and Services is given back as well. Returns whether it is so already.
+fn disowned(pass: &mut Pass) -> bool {
+    let route = pass.route().and_then(|(route, _)| object::disowned(Kind::HttpRoute, &route.meta));
+    let services = pass.services().filter_map(|service| object::disowned(Kind::Service, &service.meta));
+    let writes: Vec<_> = route.into_iter().chain(services).collect();
+    let done = writes.is_empty();
+    pass.writes.extend(writes);
+    done
+}
+
 /// Gives routes and Services back as they were; the canary Service goes once the router had time to let go of it.
 pub(super) fn cleaned(pass: &mut Pass) -> bool {
     if let Some(write) = pass.unroute() {
@@ -176,7 +186,7 @@ pub(super) fn cleaned(pass: &mut Pass) -> bool {
         pass.trial().stage_since = None;
         return false;
     }
-    if !pass.pin(None) {
+    if !pass.pin(None) || !disowned(pass) {
         return false;
     }
     let Some(service) = pass.canary_service() else { return true };

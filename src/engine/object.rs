@@ -82,6 +82,17 @@ pub(super) fn canary_service(s: &Snapshot, r: &Rollout, stable: &Service, name: 
     })
 }
 
+/// Takes us off the record of who set an object's fields, so that a tool that applies it server-side finds nobody in its
+/// way; nothing if we are not on it.
+pub(super) fn disowned(kind: Kind, meta: &Meta) -> Option<Write> {
+    (!meta.managed.is_empty()).then(|| unstamped(kind, meta, disown(meta).collect()))
+}
+
+fn disown(meta: &Meta) -> impl Iterator<Item = Value> + use<'_> {
+    let ours = meta.managed.iter().rev();
+    ours.map(|at| json!({"op": "remove", "path": format!("/metadata/managedFields/{at}")}))
+}
+
 /// Pins a Service to a hash, or unpins it; nothing if it is so already.
 pub(super) fn pin(service: &Service, hash: Option<&str>) -> Option<Write> {
     let path = format!("/spec/selector/{}", api::HASH);
@@ -264,6 +275,9 @@ pub(super) fn release(d: &Deployment, unpause: bool) -> Option<Write> {
         if d.meta.labels.contains_key(key) {
             ops.push(json!({"op": "remove", "path": format!("/metadata/labels/{}", escaped(key))}));
         }
+    }
+    if !ops.is_empty() {
+        ops.extend(disown(&d.meta));
     }
     (!ops.is_empty()).then(|| unstamped(Kind::Deployment, &d.meta, ops))
 }

@@ -34,6 +34,12 @@ pub(super) fn without_deployment(s: &Snapshot) -> Decision {
             }
             None => writes.extend(valid::plain(s).filter_map(|service| object::pin(service, None))),
         }
+        if writes.is_empty() {
+            let routes = s.routes.iter().filter(|route| trial.routes.contains_key(&route.meta.name));
+            writes.extend(routes.filter_map(|route| object::disowned(Kind::HttpRoute, &route.meta)));
+            let services = valid::plain(s).map(|service| &service.meta);
+            writes.extend(services.filter_map(|meta| object::disowned(Kind::Service, meta)));
+        }
     }
     if writes.is_empty() {
         writes.extend(s.rollout.iter().filter_map(|r| object::finalizer(r, false)));

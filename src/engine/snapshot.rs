@@ -101,6 +101,8 @@ pub struct Meta {
     pub annotations: BTreeMap<String, String>,
     /// When it was created.
     pub created: Option<Timestamp>,
+    /// Where we are on its record of who set its fields (`metadata.managedFields`), from 0; empty where nobody else is.
+    pub managed: Vec<usize>,
 }
 
 /// The user's Deployment.

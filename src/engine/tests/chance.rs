@@ -137,6 +137,7 @@ fn comes_to_rest(mut world: World) {
     assert_eq!(world.s.routes[0].spec, json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}));
     assert_eq!(world.s.services.len(), 1);
     assert!(!world.s.services[0].selector.contains_key(HASH));
+    assert!(world.s.routes[0].meta.managed.is_empty() && world.s.services[0].meta.managed.is_empty());
     for marks in [&world.s.routes[0].meta.annotations, &world.s.services[0].meta.annotations] {
         assert!(!marks.contains_key(EPOCH) && !marks.contains_key(FAILED), "{marks:?}");
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::api::ListParams;
 use serde_json::Value;
@@ -67,11 +68,22 @@ pub(super) async fn unmarked(space: &Space) -> Result<(), Failure> {
     let mut marks = Vec::new();
     for route in space.api::<HttpRoute>().list(&all).await? {
         marks.extend(ours(route.annotations()).map(|key| format!("HTTPRoute {}: {key}", route.name_any())));
+        marks.extend(
+            owner(route.managed_fields()).map(|_| format!("HTTPRoute {}: managedFields", route.name_any())),
+        );
     }
     for service in space.api::<Service>().list(&all).await? {
         marks.extend(ours(service.annotations()).map(|key| format!("Service {}: {key}", service.name_any())));
+        marks.extend(
+            owner(service.managed_fields()).map(|_| format!("Service {}: managedFields", service.name_any())),
+        );
     }
     if marks.is_empty() { Ok(()) } else { Err(format!("marks are left: {marks:?}").into()) }
+}
+
+/// Steelyard's entries on an object's record of who set its fields: left there, a tool that applies it meets a conflict.
+fn owner(entries: &[ManagedFieldsEntry]) -> impl Iterator<Item = &ManagedFieldsEntry> {
+    entries.iter().filter(|entry| entry.manager.as_deref() == Some("steelyard"))
 }
 
 fn ours(map: &BTreeMap<String, String>) -> impl Iterator<Item = &String> {
