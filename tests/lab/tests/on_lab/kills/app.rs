@@ -48,12 +48,19 @@ impl Seen {
         }
     }
 
+    /// Only the bad version's own answers failed.
+    pub(crate) fn only_own_errors(&self, name: &str) {
+        for (way, record) in [("Gateway", &self.gateway), ("ClusterIP", &self.service)] {
+            assert_eq!(record.lost(), 0, "{name} through the {way}: {record}");
+            let stable = record.by_version().get("v1").copied().unwrap_or_default();
+            assert_eq!(stable.failed, 0, "{name} through the {way}: stable answers no error");
+        }
+    }
+
     /// Only the bad version's own answers failed, and only through the Gateway, which alone may send to it.
     pub(crate) fn only_bad_answers(&self, name: &str) {
-        assert_eq!(self.gateway.lost(), 0, "{name} through the Gateway: {}", self.gateway);
+        self.only_own_errors(name);
         assert_eq!(self.service.failed(), 0, "{name} through the ClusterIP: {}", self.service);
-        let stable = self.gateway.by_version().get("v1").copied().unwrap_or_default();
-        assert_eq!(stable.failed, 0, "{name}: stable answers no error");
     }
 }
 

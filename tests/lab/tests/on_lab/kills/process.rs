@@ -1,11 +1,11 @@
-//! The controller killed (SIGKILL) at every moment of a good and of a bad release.
+//! The controller killed (SIGKILL) at every moment of a good and of a bad release, in steps and in one switch.
 
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
 use tokio::sync::Mutex;
 
-use super::app::App;
+use super::app::{App, Seen};
 use super::controller::Controller;
 
 /// Requests per second and way.
@@ -44,7 +44,7 @@ enum Release {
     Bad,
 }
 
-const CASES: [(Release, Moment); 13] = [
+const STEPS: [(Release, Moment); 13] = [
     (Release::Good, Moment::Phase("Preparing")),
     (Release::Good, Moment::Filling),
     (Release::Good, Moment::Weight(25)),
@@ -57,6 +57,18 @@ const CASES: [(Release, Moment); 13] = [
     (Release::Good, Moment::Stage("Draining")),
     (Release::Bad, Moment::Phase("Preparing")),
     (Release::Bad, Moment::Weight(25)),
+    (Release::Bad, Moment::Phase("RollingBack")),
+];
+
+/// By Services alone; the preview is of weight 0, and there is nothing to widen.
+const SWITCH: [(Release, Moment); 8] = [
+    (Release::Good, Moment::Phase("Preparing")),
+    (Release::Good, Moment::Filling),
+    (Release::Good, Moment::Weight(100)),
+    (Release::Good, Moment::Stage("Filling")),
+    (Release::Good, Moment::Stage("Narrowed")),
+    (Release::Good, Moment::Stage("Adopted")),
+    (Release::Bad, Moment::Weight(100)),
     (Release::Bad, Moment::Phase("RollingBack")),
 ];
 
@@ -97,27 +109,50 @@ impl Killer<'_> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn alone_the_controller_is_killed_at_every_moment_of_a_release() -> Result<(), Failure> {
+    let policy = |name: &str, release| match release {
+        Release::Good => Policy::new(name).step(25, 2).step(50, 2),
+        Release::Bad => Policy::new(name).step(25, 5).step(50, 5).measured(),
+    };
+    at_every_moment(&STEPS, policy, Seen::only_bad_answers).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alone_the_controller_is_killed_at_every_moment_of_a_switch() -> Result<(), Failure> {
+    let policy = |name: &str, release| match release {
+        Release::Good => Policy::blue_green(name).before(2).after(2).by_service(),
+        Release::Bad => Policy::blue_green(name).after(20).measured().by_service(),
+    };
+    at_every_moment(&SWITCH, policy, Seen::only_own_errors).await
+}
+
+/// Kills the controller at each of these moments, each of an application of its own.
+async fn at_every_moment(
+    cases: &[(Release, Moment)],
+    policy: impl Fn(&str, Release) -> Policy,
+    of_bad: fn(&Seen, &str),
+) -> Result<(), Failure> {
     Space::run("kills", async |space| {
         Controller::with(space, &LEASE, async |controller| {
-            let started = CASES.iter().enumerate().map(|(index, (release, _))| {
+            let started = cases.iter().enumerate().map(|(index, (release, _))| {
                 let name = format!("w{index}");
-                async move { App::start(space, &name, 2, policy(&name, *release), RATE).await }
+                let policy = policy(&name, *release);
+                async move { App::start(space, &name, 2, policy, RATE).await }
             });
             let apps = try_join_all(started).await?;
             let killer = Killer { controller, kills: Mutex::new(0) };
-            let cases = CASES.iter().zip(&apps).map(|((release, moment), app)| async {
+            let died = cases.iter().zip(&apps).map(|((release, moment), app)| async {
                 match release {
                     Release::Good => good(app, *moment, &killer).await,
                     Release::Bad => bad(app, *moment, &killer).await,
                 }
             });
-            try_join_all(cases).await?;
-            for ((release, _), app) in CASES.iter().zip(apps) {
+            try_join_all(died).await?;
+            for ((release, _), app) in cases.iter().zip(apps) {
                 let name = app.name.clone();
                 let seen = app.stop().await;
                 match release {
                     Release::Good => seen.nothing_failed(&name),
-                    Release::Bad => seen.only_bad_answers(&name),
+                    Release::Bad => of_bad(&seen, &name),
                 }
             }
             Ok(())
@@ -125,13 +160,6 @@ async fn alone_the_controller_is_killed_at_every_moment_of_a_release() -> Result
         .await
     })
     .await
-}
-
-fn policy(name: &str, release: Release) -> Policy {
-    match release {
-        Release::Good => Policy::new(name).step(25, 2).step(50, 2),
-        Release::Bad => Policy::new(name).step(25, 5).step(50, 5).measured(),
-    }
 }
 
 /// Releases good versions until the controller was killed at the moment asked for; each of them is handed over.
