@@ -68,7 +68,9 @@ async fn in_force(space: &Space) -> Result<(), Failure> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() -> Result<(), Failure> {
     Space::run("altered", async |space| {
-        let (gateway, service) = space.serve("web", &Demo::new("web", "v1"), RATE).await?;
+        // What the Deployment controller ends by itself it ends at once: pods serve on until routers have heard of it.
+        let demo = Demo::new("web", "v1").linger(4);
+        let (gateway, service) = space.serve("web", &demo, RATE).await?;
         let before = pods_of(space, "web", 4).await?;
         space.apply(&Policy::new("web").step(25, 1).step(50, 1).measured().to_string()).await?;
         space.adopt("web", "web").await?;
