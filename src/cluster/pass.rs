@@ -20,9 +20,9 @@ use super::{
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
-    api::{HELD, Phase},
+    api::Phase,
     cluster::sources::Sources,
-    engine::{Answer, Ask, Call, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
+    engine::{Answer, Ask, Call, Deployment, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
     telemetry::metrics::Metrics,
 };
 
@@ -183,7 +183,7 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
 
 /// Whether the Deployment may start a rollout now; only one that would is asked about.
 fn turn(context: &Context, key: &Key, snapshot: &Snapshot) -> Turn {
-    let held = snapshot.deployment.as_ref().is_some_and(|d| d.paused && d.meta.labels.contains_key(HELD));
+    let held = snapshot.deployment.as_ref().is_some_and(Deployment::held);
     let Some(rollout) = snapshot.rollout.as_ref().filter(|r| held && r.status.trial.is_none()) else {
         return Turn::Free;
     };

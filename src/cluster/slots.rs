@@ -101,8 +101,7 @@ impl Slots {
 
 impl State {
     fn take(&mut self, key: &Key) {
-        let turn = self.served.values().max().map_or(1, |last| last + 1);
-        self.served.insert(key.namespace.clone(), turn);
+        serve(&mut self.served, &key.namespace);
         self.taken.insert(key.clone());
     }
 
@@ -129,12 +128,17 @@ impl State {
             let free = !full && limits.cluster.is_none_or(|limit| total < limit);
             order.push((key.clone(), free));
             *in_flight.entry(&key.namespace).or_default() += 1;
-            let turn = served.values().max().map_or(1, |last| last + 1);
-            served.insert(key.namespace.clone(), turn);
+            serve(&mut served, &key.namespace);
             total += 1;
         }
         order
     }
+}
+
+/// A namespace has its turn.
+fn serve(served: &mut BTreeMap<String, usize>, namespace: &str) {
+    let turn = served.values().max().map_or(1, |last| last + 1);
+    served.insert(namespace.to_owned(), turn);
 }
 
 #[cfg(test)]

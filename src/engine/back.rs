@@ -173,10 +173,8 @@ fn reverted(pass: &mut Pass, failure: &Failure) -> bool {
 fn disowned(pass: &mut Pass) -> bool {
     let route = pass.route().and_then(|(route, _)| object::disowned(Kind::HttpRoute, &route.meta));
     let services = pass.services().filter_map(|service| object::disowned(Kind::Service, &service.meta));
-    let writes: Vec<_> = route.into_iter().chain(services).collect();
-    let done = writes.is_empty();
-    pass.writes.extend(writes);
-    done
+    let writes = route.into_iter().chain(services).collect();
+    pass.planned(writes)
 }
 
 /// Gives routes and Services back as they were; the canary Service goes once the router had time to let go of it.

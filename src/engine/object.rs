@@ -95,46 +95,45 @@ fn disown(meta: &Meta) -> impl Iterator<Item = Value> + use<'_> {
 
 /// Pins a Service to a hash, or unpins it; nothing if it is so already.
 pub(super) fn pin(service: &Service, hash: Option<&str>) -> Option<Write> {
-    let path = format!("/spec/selector/{}", api::HASH);
-    match (service.selector.get(api::HASH).map(String::as_str), hash) {
-        // A pin that somebody else took off has left our mark behind.
-        (None, None) => {
-            let ops = unmark(&service.meta);
-            (!ops.is_empty()).then(|| unstamped(Kind::Service, &service.meta, ops))
-        }
-        (now, wanted) if now == wanted => None,
-        (_, Some(hash)) => {
-            Some(patch(Kind::Service, &service.meta, vec![json!({"op": "add", "path": path, "value": hash})]))
-        }
-        (_, None) => {
-            let mut ops = vec![json!({"op": "remove", "path": path})];
-            ops.extend(unmark(&service.meta));
-            Some(unstamped(Kind::Service, &service.meta, ops))
-        }
+    let op = repin(service, hash);
+    if hash.is_some() {
+        return op.map(|op| patch(Kind::Service, &service.meta, vec![op]));
     }
+    // A pin that somebody else took off has left our mark behind.
+    let ops: Vec<_> = op.into_iter().chain(unmark(&service.meta)).collect();
+    (!ops.is_empty()).then(|| unstamped(Kind::Service, &service.meta, ops))
 }
 
 /// Pins a Service to a hash, or unpins it, and marks it with the revision that failed; nothing if all that is so already.
 pub(super) fn failed_pin(service: &Service, hash: Option<&str>, revision: &str) -> Option<Write> {
-    let path = format!("/spec/selector/{}", api::HASH);
-    let now = service.selector.get(api::HASH).map(String::as_str);
-    let mut ops = Vec::new();
-    match hash {
-        _ if now == hash => {}
-        Some(hash) => ops.push(json!({"op": "add", "path": path, "value": hash})),
-        None => ops.push(json!({"op": "remove", "path": path})),
-    }
-    let marked = service.meta.annotations.get(api::FAILED).is_some_and(|mark| mark == revision);
-    if ops.is_empty() && marked {
+    let op = repin(service, hash);
+    if op.is_none() && marked(&service.meta, revision) {
         return None;
     }
-    if service.meta.annotations.is_empty() {
+    let ops = op.into_iter().chain(mark(&service.meta, revision)).collect();
+    let (name, version) = (service.meta.name.clone(), service.meta.version.clone());
+    Some(Write::Patch { kind: Kind::Service, name, version, ops, stamp: Stamp::Annotation { exists: true } })
+}
+
+/// What pins a selector to a hash, or unpins it; nothing if it is so already.
+fn repin(service: &Service, hash: Option<&str>) -> Option<Value> {
+    let path = format!("/spec/selector/{}", api::HASH);
+    let now = service.selector.get(api::HASH).map(String::as_str);
+    (now != hash).then(|| match hash {
+        Some(hash) => json!({"op": "add", "path": path, "value": hash}),
+        None => json!({"op": "remove", "path": path}),
+    })
+}
+
+/// What writes the failed mark into an object's annotations.
+fn mark(meta: &Meta, value: &str) -> Vec<Value> {
+    let mut ops = Vec::new();
+    if meta.annotations.is_empty() {
         ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
     }
     let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
-    ops.push(json!({"op": "add", "path": path, "value": revision}));
-    let (name, version) = (service.meta.name.clone(), service.meta.version.clone());
-    Some(Write::Patch { kind: Kind::Service, name, version, ops, stamp: Stamp::Annotation { exists: true } })
+    ops.push(json!({"op": "add", "path": path, "value": value}));
+    ops
 }
 
 /// Removes our marks from an object's annotations.
@@ -153,12 +152,8 @@ pub(super) fn route(route: &Route, wanted: &Value, failed: Option<&str>) -> Writ
     if let Some(revision) = failed {
         let others = marks(&route.meta).filter(|mark| *mark != revision);
         let all: Vec<&str> = others.chain([revision]).collect();
-        if route.meta.annotations.is_empty() {
-            ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-            stamp = Stamp::Annotation { exists: true };
-        }
-        let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
-        ops.push(json!({"op": "add", "path": path, "value": all.join(",")}));
+        ops.extend(mark(&route.meta, &all.join(",")));
+        stamp = Stamp::Annotation { exists: true };
     }
     let (name, version) = (route.meta.name.clone(), route.meta.version.clone());
     Write::Patch { kind: Kind::HttpRoute, name, version, ops, stamp }
@@ -246,13 +241,8 @@ pub(super) fn numbered(meta: &Meta, number: u64) -> Write {
 
 /// Marks the `ReplicaSet` of a rejected template, so that a Rollout made anew knows it; nothing if it is marked already.
 pub(super) fn rejected(meta: &Meta, reason: &str) -> Option<Write> {
-    let path = format!("/metadata/annotations/{}", escaped(api::FAILED));
-    let mut ops = Vec::new();
-    if meta.annotations.is_empty() {
-        ops.push(json!({"op": "add", "path": "/metadata/annotations", "value": {}}));
-    }
-    ops.push(json!({"op": "add", "path": path, "value": reason}));
-    (!meta.annotations.contains_key(api::FAILED)).then(|| unstamped(Kind::ReplicaSet, meta, ops))
+    let known = meta.annotations.contains_key(api::FAILED);
+    (!known).then(|| unstamped(Kind::ReplicaSet, meta, mark(meta, reason)))
 }
 
 /// Writes a template into the Deployment; admission holds it.

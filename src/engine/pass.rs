@@ -211,7 +211,7 @@ impl<'a> Pass<'a> {
 
     /// Whether the Deployment's template is held: paused, with our label.
     pub(super) fn held(&self) -> bool {
-        self.d.paused && self.d.meta.labels.contains_key(api::HELD)
+        self.d.held()
     }
 
     /// Whether the canary is the Deployment's own already.
@@ -248,6 +248,13 @@ impl<'a> Pass<'a> {
     /// How many ready pods of a hash stand behind a Service.
     pub(super) fn ready(&self, service: &Service, hash: &str) -> i32 {
         object::ready(service, &self.hashes, hash)
+    }
+
+    /// Plans these writes. Returns whether there are none: all is so already.
+    pub(super) fn planned(&mut self, writes: Vec<Write>) -> bool {
+        let done = writes.is_empty();
+        self.writes.extend(writes);
+        done
     }
 
     /// Enters a stage of the handover.

@@ -79,17 +79,13 @@ impl<'a> Pass<'a> {
         };
         let pins: Vec<_> =
             self.services().filter_map(|service| object::pin(service, hash(service))).collect();
-        let done = pins.is_empty();
-        self.writes.extend(pins);
-        done
+        self.planned(pins)
     }
 
     /// Pins all Services that carry the Deployment's traffic, or unpins them. Returns whether they are so already.
     pub(super) fn pin(&mut self, hash: Option<&str>) -> bool {
         let pins: Vec<_> = self.services().filter_map(|service| object::pin(service, hash)).collect();
-        let done = pins.is_empty();
-        self.writes.extend(pins);
-        done
+        self.planned(pins)
     }
 
     /// Gives the canary this weight. Returns whether it had it already.
@@ -176,9 +172,7 @@ impl<'a> Pass<'a> {
                 None => pins.extend(object::pin(service, hash)),
             }
         }
-        let done = pins.is_empty();
-        self.writes.extend(pins);
-        done
+        self.planned(pins)
     }
 
     /// Whether the route or the Services carry the mark of a way back of this revision.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     analysis::Outcome,
-    api::{RolloutPolicySpec, RolloutSpec, RolloutStatus, Word},
+    api::{HELD, RolloutPolicySpec, RolloutSpec, RolloutStatus, Word},
     engine::Rival,
     traffic::gateway::Acceptance,
 };
@@ -131,6 +131,11 @@ pub struct Deployment {
 }
 
 impl Deployment {
+    /// Whether its template is held: paused, with our label.
+    pub fn held(&self) -> bool {
+        self.paused && self.meta.labels.contains_key(HELD)
+    }
+
     /// Whether it controls this `ReplicaSet`.
     pub fn owns(&self, set: &ReplicaSet) -> bool {
         set.controller.as_deref() == Some(&self.meta.uid)

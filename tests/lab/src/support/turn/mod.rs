@@ -147,6 +147,18 @@ impl Turn {
         Ok(())
     }
 
+    /// Deletes the Deployment, and makes and adopts it again; the load pauses meanwhile. Gives the time of before.
+    pub async fn remake(&mut self) -> Result<Timestamp, Failure> {
+        self.unload().await;
+        let since = Timestamp::now();
+        self.space.kubectl(&["delete", "deployment", "web", "--wait=true", "--timeout=60s"]).await?;
+        self.space.apply(&self.demo.to_string()).await?;
+        self.space.adopt("web", "web").await?;
+        self.routed().await?;
+        self.load();
+        Ok(since)
+    }
+
     /// Writes another image tag into the Deployment's template, by a JSON patch.
     pub async fn push(&self, tag: &str) -> Result<(), Failure> {
         self.patch_template(&json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image",

@@ -137,13 +137,7 @@ async fn a_deployment_deleted_after_the_switch_and_made_again_is_adopted_anew() 
         let mut turn =
             By::Service.turn(space, "the Deployment deleted after the switch and made again").await?;
         bring(&turn, At::LastStep).await?;
-        turn.unload().await;
-        let since = Timestamp::now();
-        space.kubectl(&["delete", "deployment", "web", "--wait=true", "--timeout=60s"]).await?;
-        space.apply(&turn.demo.to_string()).await?;
-        space.adopt("web", "web").await?;
-        turn.routed().await?;
-        turn.load();
+        let since = turn.remake().await?;
         turn.ends(End::complete("v1").since(since).started("v1", 4..=4).started("v2", 4..=4)).await
     })
     .await

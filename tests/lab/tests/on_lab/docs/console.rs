@@ -4,7 +4,7 @@
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use lab::paths::repository;
-use lab::support::{Demo, Failure, Policy, Rollout, Space};
+use lab::support::{Demo, Failure, Policy, Rollout, Space, asked};
 use serde_json::Value;
 
 use super::By;
@@ -127,12 +127,10 @@ async fn ci_may_push_and_wait(space: &Space, lines: &Lines) -> Result<(), Failur
     let user = format!("--as=system:serviceaccount:{}:ci", space.name());
     let try_as = async |line: &str| run(&format!("{line} {user}"), &lines.config.0, &lines.folder).await;
     // A right that was just given may take a moment to be known.
-    let known = async {
-        while try_as("kubectl get deployment web").await.is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-    };
-    tokio::time::timeout(crate::SOON, known).await?;
+    asked("the rights of CI known", crate::SOON, async || {
+        Ok(try_as("kubectl get deployment web").await.ok().map(drop))
+    })
+    .await?;
     try_as("kubectl set image deployment/web app=demo:v9 --dry-run=server").await?;
     try_as("kubectl steelyard wait web").await?;
     let may = try_as("kubectl auth can-i patch rollouts.steelyard.io").await;

@@ -175,13 +175,7 @@ async fn a_deployment_deleted_in_flight_and_made_again_is_adopted_anew() -> Resu
     Space::run("again", async |space| {
         let mut turn = Turn::begin(space, "the Deployment deleted and made again", At::LastStep).await?;
         turn.bring(At::LastStep).await?;
-        turn.unload().await;
-        let since = Timestamp::now();
-        space.kubectl(&["delete", "deployment", "web", "--wait=true", "--timeout=60s"]).await?;
-        space.apply(&turn.demo.to_string()).await?;
-        space.adopt("web", "web").await?;
-        turn.routed().await?;
-        turn.load();
+        let since = turn.remake().await?;
         let end = End::complete("v1").since(since).started("v1", 4..=4).started("v2", 2..=2);
         turn.ends(end).await
     })
