@@ -15,15 +15,13 @@ pub async fn routed(plan: &Plan, limit: Duration) -> Result<(), SupportError> {
     asking.rate = RATE;
     let running = Load::start(asking);
     let answered = async {
-        // More than one: a router that is just learning may answer now and then.
-        while running
-            .recent(Duration::from_millis(250))
-            .by_version
-            .values()
-            .map(|count| count.requests)
-            .sum::<u64>()
-            < 3
-        {
+        // More than one, and none lost beside them: a router that is just learning may answer now and then.
+        let answers = || {
+            let recent = running.recent(Duration::from_millis(250));
+            let answered: u64 = recent.by_version.values().map(|count| count.requests).sum();
+            (answered, recent.lost())
+        };
+        while !matches!(answers(), (3.., 0)) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
