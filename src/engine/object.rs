@@ -60,8 +60,16 @@ pub(super) fn canary(s: &Snapshot, d: &Deployment, r: &Rollout, name: &str, hash
     })
 }
 
-/// The canary Service: the stable one's ports, labels and selector, for one hash.
-pub(super) fn canary_service(s: &Snapshot, r: &Rollout, stable: &Service, name: &str, hash: &str) -> Value {
+/// The canary Service: the stable one's ports, labels and selector, for one hash. It has the canary's two owners, for the
+/// same reason: a Rollout that is deleted in the foreground would take it away while the route still leads there.
+pub(super) fn canary_service(
+    s: &Snapshot,
+    d: &Deployment,
+    r: &Rollout,
+    stable: &Service,
+    name: &str,
+    hash: &str,
+) -> Value {
     let mut labels = stable.meta.labels.clone();
     labels.insert(api::CANARY_OF.to_owned(), stable.meta.name.clone());
     labels.insert(api::ROLLOUT.to_owned(), s.name.clone());
@@ -76,7 +84,7 @@ pub(super) fn canary_service(s: &Snapshot, r: &Rollout, stable: &Service, name: 
         "metadata": {
             "name": name, "namespace": s.namespace, "labels": labels,
             "annotations": {(api::EPOCH): s.epoch.to_string()},
-            "ownerReferences": [controlled(&r.meta)],
+            "ownerReferences": [controlled(&r.meta), owner(d, false)],
         },
         "spec": {"selector": selector, "ports": ports},
     })

@@ -70,7 +70,7 @@ pub(super) fn canary_service(pass: &mut Pass) -> bool {
     let write = match (pass.canary_service(), pass.services().find(|plain| plain.meta.name == service)) {
         (Some(own), _) => object::pin(own, Some(&revision)),
         (None, Some(stable)) => {
-            let object = object::canary_service(pass.s, pass.r, stable, &name, &revision);
+            let object = object::canary_service(pass.s, pass.d, pass.r, stable, &name, &revision);
             Some(Write::Create { kind: Kind::Service, object })
         }
         (None, None) => {

@@ -119,6 +119,32 @@ fn a_canary_service_that_is_deleted_is_made_again() {
 }
 
 #[test]
+fn garbage_collection_of_a_deleted_rollout_takes_nothing_that_serves() {
+    let mut world = World::stable();
+    world.rest();
+    world.push("demo:v2");
+    let mut made = Vec::new();
+    for _ in 0..10 {
+        let writes = decide(&world.s).writes;
+        made.extend(writes.into_iter().filter_map(|write| match write {
+            Write::Create { kind: kind @ (Kind::ReplicaSet | Kind::Service), object } => Some((kind, object)),
+            _ => None,
+        }));
+        world.pass();
+    }
+    assert_eq!(made.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [Kind::ReplicaSet, Kind::Service]);
+    for (_, object) in made {
+        let owners = object["metadata"]["ownerReferences"].as_array().unwrap();
+        let kinds: Vec<_> = owners.iter().map(|owner| (&owner["kind"], &owner["controller"])).collect();
+        assert_eq!(
+            kinds,
+            [(&json!("Rollout"), &json!(true)), (&json!("Deployment"), &json!(null))],
+            "with one owner it would go before the route is home"
+        );
+    }
+}
+
+#[test]
 fn a_template_changed_in_the_canarys_replica_set_is_a_failure() {
     let mut world = at(50);
     world.canary().template["spec"]["containers"][0]["image"] = json!("demo:evil");
