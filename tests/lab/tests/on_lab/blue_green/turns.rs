@@ -10,7 +10,7 @@ use lab::support::turn::{At, End, SOON, Turn, Way};
 use lab::support::{Failure, Policy, Space};
 
 use super::until_step;
-use crate::turns::pods::pods;
+use crate::turns::pods::{kill_for_a_while, pods};
 
 /// How often a tool applies everything again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -171,13 +171,14 @@ async fn new_pods_killed_all_at_once_after_the_switch_lose_all_traffic_until_the
         let turn = By::Service.turn(space, "all new pods killed after the switch").await?;
         bring(&turn, At::LastStep).await?;
         let since = Timestamp::now();
-        for pod in pods(space, "demo:v2").await? {
-            space.fault(Fault::Kill, &pod).await?;
-        }
+        let killed = kill_for_a_while(space, "demo:v2").await?;
         let home = |rollout: &lab::support::Rollout| {
             rollout.text("/canary/tag") == "v2" && !matches!(rollout.text("/trial/side"), "Canary" | "Both")
         };
         turn.first(since, "all traffic on stable", home).await?;
+        for pod in killed {
+            space.fault(Fault::Ready, &pod).await?;
+        }
         let end = End::complete("v2").started("v2", 4..=4);
         turn.ends(end.may_fail(Way::Gateway).may_fail(Way::Service)).await
     })

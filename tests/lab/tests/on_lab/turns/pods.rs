@@ -23,6 +23,17 @@ pub(crate) async fn pods(space: &Space, image: &str) -> Result<Vec<String>, Fail
     Ok(all.iter().filter(runs).map(ResourceExt::name_any).collect())
 }
 
+/// Kills all pods of an image, and has them come back as not ready: a container that ended once is started again at once,
+/// which may be over before anybody noticed. Gives their names.
+pub(crate) async fn kill_for_a_while(space: &Space, image: &str) -> Result<Vec<String>, Failure> {
+    let pods = pods(space, image).await?;
+    for pod in &pods {
+        space.fault(Fault::Kill, pod).await?;
+        space.fault(Fault::Unready, pod).await?;
+    }
+    Ok(pods)
+}
+
 /// The canary's `ReplicaSet`, as a Rollout's status names it.
 fn set(rollout: &lab::support::Rollout) -> String {
     rollout.text("/canary/replicaSet").to_owned()
@@ -114,8 +125,10 @@ async fn canary_pods_killed_all_at_once_lose_their_traffic_until_they_are_back()
     Space::run("all-at-once", async |space| {
         let turn = Turn::begin(space, "canary pods killed all at once", At::LastStep).await?;
         turn.bring(At::LastStep).await?;
-        for pod in pods(space, "demo:v2").await? {
-            space.fault(Fault::Kill, &pod).await?;
+        let killed = kill_for_a_while(space, "demo:v2").await?;
+        space.weight("web", 0, SOON).await?;
+        for pod in killed {
+            space.fault(Fault::Ready, &pod).await?;
         }
         turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
     })
