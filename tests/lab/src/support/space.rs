@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use futures::FutureExt;
-use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::ResourceExt;
 use kube::api::{DeleteParams, PostParams};
 use kube::{Api, Client, Resource};
 use tokio::process::Command;
@@ -57,7 +57,7 @@ impl Space {
 
     async fn new(test: &str) -> Result<Self, SupportError> {
         // Two runs of a test never meet: the older namespace may still be going away.
-        Self::create(format!("{test}-{:x}", Timestamp::now().as_millisecond() & 0xff_ffff)).await
+        Self::create(ObjectMeta { generate_name: Some(format!("{test}-")), ..ObjectMeta::default() }).await
     }
 
     /// A new namespace of this very name. One that is there from an earlier run is deleted first, with all that is in
@@ -65,10 +65,10 @@ impl Space {
     pub async fn fresh(name: &str) -> Result<Self, SupportError> {
         let args = ["delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout=120s"];
         kubectl("default", &args).await?;
-        Self::create(name.to_owned()).await
+        Self::create(ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() }).await
     }
 
-    async fn create(name: String) -> Result<Self, SupportError> {
+    async fn create(metadata: ObjectMeta) -> Result<Self, SupportError> {
         crate::use_ring();
         let config = kube::Config::from_custom_kubeconfig(
             kube::config::Kubeconfig::read_from(path("KUBECONFIG")?)?,
@@ -76,13 +76,12 @@ impl Space {
         )
         .await?;
         let client = Client::try_from(config).map_err(SupportError::api("make a client"))?;
-        let meta = ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() };
-        let namespace = Namespace { metadata: meta, ..Namespace::default() };
-        Api::<Namespace>::all(client.clone())
+        let namespace = Namespace { metadata, ..Namespace::default() };
+        let made = Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await
-            .map_err(SupportError::api(format!("create namespace {name}")))?;
-        let space = Self { client, name };
+            .map_err(SupportError::api("create a namespace"))?;
+        let space = Self { client, name: made.name_any() };
         // Without these no pod can be made, or started: a controller that tries too early backs off.
         let limit = Duration::from_secs(10);
         space.until::<ServiceAccount, _>("default", "a default service account", limit, |_| Some(())).await?;
