@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
-    api::Phase,
+    api::{Phase, Word},
     cluster::sources::Sources,
     engine::{Answer, Ask, Call, Deployment, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
     telemetry::metrics::Metrics,
@@ -254,12 +254,22 @@ fn call(context: &Arc<Context>, key: &Key, call: Call) {
     let (context, key) = (Arc::clone(context), key.clone());
     tokio::spawn(async move {
         let Call { webhook, revision, step, attempt, question } = call;
+        let sent = Instant::now();
         let (word, said) = context.webhooks.ask(&webhook, &question).await;
+        context.metrics.called(spoken(word), sent.elapsed());
         tracing::info!(deployment = %key, %webhook, id = %question.id, ?word, %said, "webhook");
         let at = Timestamp::now();
         context.mail.post(&key, Content::Answer(Answer { revision, step, attempt, at, word, said }));
         let _ = context.wakes.send(key);
     });
+}
+
+fn spoken(word: Word) -> &'static str {
+    match word {
+        Word::Yes => "yes",
+        Word::No => "no",
+        Word::Unasked => "unasked",
+    }
 }
 
 fn label(outcome: &Outcome) -> &'static str {

@@ -31,6 +31,8 @@ pub struct Metrics {
     conflicts: Counter,
     query: Histogram,
     queries: Family<Labels, Counter>,
+    webhook: Histogram,
+    calls: Family<Labels, Counter>,
     breach: Histogram,
     leader: Gauge,
     epoch: Gauge<u64, AtomicU64>,
@@ -54,8 +56,8 @@ impl Default for Metrics {
     fn default() -> Self {
         let fine = || Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let mut registry = Registry::with_prefix("steelyard");
-        let (passes, query, breach) = (fine(), fine(), fine());
-        let (writes, queries) = (Family::default(), Family::default());
+        let (passes, query, webhook, breach) = (fine(), fine(), fine(), fine());
+        let (writes, queries, calls) = (Family::default(), Family::default(), Family::default());
         let (conflicts, leader, epoch) = (Counter::default(), Gauge::default(), Gauge::default());
         let r = &mut registry;
         r.register_with_unit(
@@ -68,6 +70,13 @@ impl Default for Metrics {
         r.register("conflicts", "Writes that found the world moved", Counter::clone(&conflicts));
         r.register_with_unit("query", "Time of one question to Prometheus", Unit::Seconds, query.clone());
         r.register("queries", "Questions to Prometheus by outcome", Family::clone(&queries));
+        r.register_with_unit(
+            "webhook",
+            "Time of one call of a gate's webhook",
+            Unit::Seconds,
+            webhook.clone(),
+        );
+        r.register("webhook_calls", "Calls of gates' webhooks by outcome", Family::clone(&calls));
         r.register_with_unit(
             "breach_to_write",
             "From the arrival of a failing answer to the write that took traffic back",
@@ -96,6 +105,8 @@ impl Default for Metrics {
             conflicts,
             query,
             queries,
+            webhook,
+            calls,
             breach,
             leader,
             epoch,
@@ -167,6 +178,12 @@ impl Metrics {
     pub fn asked(&self, outcome: &'static str, took: Duration) {
         self.query.observe(took.as_secs_f64());
         self.queries.get_or_create(&vec![("outcome", outcome)]).inc();
+    }
+
+    /// One call of a gate's webhook.
+    pub fn called(&self, outcome: &'static str, took: Duration) {
+        self.webhook.observe(took.as_secs_f64());
+        self.calls.get_or_create(&vec![("outcome", outcome)]).inc();
     }
 
     /// Traffic was taken back, this long after the answer came that told to.

@@ -25,6 +25,7 @@ fn busy() -> Metrics {
     let metrics = Metrics::default();
     metrics.wrote("httproutes", "patch", "ok");
     metrics.asked("value", Duration::from_millis(3));
+    metrics.called("no", Duration::from_millis(30));
     metrics.leads(41);
     metrics.took_back(Duration::from_millis(7));
     metrics.failed("observe");
@@ -39,6 +40,8 @@ fn metrics_carry_the_names_that_dashboards_and_alerts_use() {
         "steelyard_writes_total{kind=\"httproutes\",verb=\"patch\",result=\"ok\"} 1",
         "steelyard_queries_total{outcome=\"value\"} 1",
         "steelyard_query_seconds_count 1",
+        "steelyard_webhook_calls_total{outcome=\"no\"} 1",
+        "steelyard_webhook_seconds_bucket{le=\"0.05\"} 1",
         "steelyard_conflicts_total 0",
         "steelyard_reconcile_duration_seconds_count 0",
         "steelyard_breach_to_write_seconds_bucket{le=\"0.01\"} 1",
