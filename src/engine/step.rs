@@ -363,7 +363,6 @@ fn passed(pass: &mut Pass, valid: &valid::Valid) {
 fn next(pass: &mut Pass, valid: &valid::Valid, reason: &'static str, note: &str) {
     let trial = pass.trial();
     trial.step += 1;
-    (trial.weighted_at, trial.short_since) = (None, None);
     for state in trial.metrics.values_mut() {
         state.tally = crate::analysis::Tally::default();
     }
@@ -372,13 +371,19 @@ fn next(pass: &mut Pass, valid: &valid::Valid, reason: &'static str, note: &str)
     pass.tell(false, reason, format!("PassStep{step}"), note);
     if step >= valid.stages.len() {
         promote(pass, "all steps passed");
+    } else {
+        let trial = pass.trial();
+        (trial.weighted_at, trial.short_since) = (None, None);
     }
 }
 
 fn promote(pass: &mut Pass, why: &str) {
     pass.status.phase = Phase::Promoting;
+    // A step that held all traffic has had it taken already.
+    let taken = pass.weight() == Some(100);
     let trial = pass.trial();
-    (trial.weighted_at, trial.short_since) = (None, None);
+    trial.weighted_at = trial.weighted_at.filter(|_| taken);
+    trial.short_since = None;
     pass.enter(Handover::Filling);
     let note = format!("{why}: the canary's pods are being handed over to the Deployment");
     pass.tell(false, "Promoting", "Promote", note);

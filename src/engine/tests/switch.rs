@@ -1,9 +1,9 @@
 //! Blue-green, and traffic without a router.
 
-use jiff::ToSpan as _;
+use jiff::{SignedDuration, ToSpan as _};
 
 use super::*;
-use crate::api::{HASH, OnFail, Side};
+use crate::api::{HASH, Handover, OnFail, Side};
 
 fn world(strategy: serde_json::Value, traffic: serde_json::Value) -> World {
     let mut world = World::stable();
@@ -78,6 +78,23 @@ fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns
         assert_eq!(world.status().phase, Phase::RolledBack);
         assert_eq!(world.status().stable.as_ref().unwrap().revision, "s1");
     }
+}
+
+#[test]
+fn a_version_that_held_all_traffic_is_handed_over_without_asking_the_router_again() {
+    let filling = |policy: serde_json::Value| {
+        let mut world = world(policy, by_route());
+        world.push("demo:v2");
+        world.until(|world| world.status().phase == Phase::Promoting);
+        let since = world.s.now;
+        world.until(|world| world.status().trial.as_ref().unwrap().handover > Some(Handover::Filling));
+        world.s.now.duration_since(since)
+    };
+    let drain = World::stable().s.drain;
+    assert_eq!(filling(blue_green()), SignedDuration::ZERO);
+    let canary = |last| json!({"canary": {"steps": [{"weight": last, "hold": "5s"}]}});
+    assert_eq!(filling(canary(100)), SignedDuration::ZERO);
+    assert!(filling(canary(50)) >= drain, "the router has its time to let go of stable");
 }
 
 #[test]
