@@ -200,11 +200,7 @@ fn retry(pass: &mut Pass, (valid, setup): (valid::Valid, valid::Setup)) {
         pass.wait("OldIntent", "spec.abort or spec.promote still names this revision: remove it to retry");
         return;
     }
-    if pass.d.replicas == 0 {
-        pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
-        return;
-    }
-    if queued(pass, &valid) {
+    if must_wait(pass, &valid) {
         return;
     }
     if let Some(other) = pass.canary().filter(|set| set.template != pass.d.template) {
@@ -281,11 +277,7 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         pass.wait("NotAccepted", "the template stays held: see condition Accepted");
         return;
     };
-    if pass.d.replicas == 0 {
-        pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
-        return;
-    }
-    if queued(pass, &valid) {
+    if must_wait(pass, &valid) {
         return;
     }
     let canary = minted(pass);
@@ -299,6 +291,15 @@ fn start(pass: &mut Pass, accepted: Option<(valid::Valid, valid::Setup)>) {
         format!("{tag} is held; its canary {revision} is being made")
     };
     pass.tell(false, "Preparing", format!("Prepare{revision}"), note);
+}
+
+/// A rollout begins with replicas to serve with, and when it is its turn. Returns whether it waits for either.
+fn must_wait(pass: &mut Pass, valid: &valid::Valid) -> bool {
+    if pass.d.replicas == 0 {
+        pass.wait("ZeroReplicas", "the Deployment is scaled to zero: waiting for replicas");
+        return true;
+    }
+    queued(pass, valid)
 }
 
 /// Others are in flight, as many as the operator allows: the rollout waits for its turn. A way back never does. Returns
