@@ -140,6 +140,14 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Waits until `demo:TAG` is handed over in four pods: nothing failed, and no pod was started but these.
+    async fn ends_well(self, tag: &str) -> Result<(), Failure> {
+        let ended = self.end(tag, 4).await?;
+        ended.spotless(4);
+        ended.harmless();
+        Ok(())
+    }
+
     /// Waits until `demo:TAG` is handed over in so many pods, and tells what it took.
     async fn end(self, tag: &str, count: usize) -> Result<Ended, Failure> {
         let Self { space, gateway, service, trails, sets, before } = self;
@@ -249,10 +257,7 @@ async fn a_canary_pod_that_is_not_ready_before_the_adoption_is_waited_for() -> R
             .await;
         assert!(matches!(adopted, Err(SupportError::Deadline { .. })), "not adopted meanwhile: {adopted:?}");
         space.fault(Fault::Ready, &pod).await?;
-        let ended = stage.end("v2", 4).await?;
-        ended.spotless(4);
-        ended.harmless();
-        Ok(())
+        stage.ends_well("v2").await
     })
     .await
 }
@@ -270,10 +275,7 @@ async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() 
         let complete = |rollout: &Rollout| rollout.complete("v2").then_some(());
         space.until("web", "Complete", LIMIT, complete).await?;
         space.fault(Fault::Ready, &pod).await?;
-        let ended = stage.end("v2", 4).await?;
-        ended.spotless(4);
-        ended.harmless();
-        Ok(())
+        stage.ends_well("v2").await
     })
     .await
 }
@@ -308,12 +310,8 @@ async fn a_template_pushed_just_before_the_adoption_starts_over_with_the_newer_o
         stage.push("v2").await?;
         stage.draining().await?;
         stage.push("v3").await?;
-        let of_v2 = stage.trails.pods("demo:v2");
-        let ended = stage.end("v3", 4).await?;
-        ended.spotless(4);
-        ended.harmless();
-        assert_eq!(of_v2.len(), 4);
-        Ok(())
+        assert_eq!(stage.trails.pods("demo:v2").len(), 4);
+        stage.ends_well("v3").await
     })
     .await
 }
@@ -337,10 +335,7 @@ async fn a_template_pushed_in_the_moment_of_the_adoption_loses_no_request() -> R
             .until("web", "v3 on trial", LIMIT, |r: &Rollout| (r.text("/canary/tag") == "v3").then_some(()))
             .await?;
         tell(format_args!("v2 was adopted before v3 came: {}", adopted(&stage.sets.all())));
-        let ended = stage.end("v3", 4).await?;
-        ended.spotless(4);
-        ended.harmless();
-        Ok(())
+        stage.ends_well("v3").await
     })
     .await
 }
@@ -368,10 +363,7 @@ async fn without_the_deployment_controller_s_proof_the_canary_is_taken_back_alon
             Ok(())
         })
         .await?;
-        let ended = stage.end("v2", 4).await?;
-        ended.spotless(4);
-        ended.harmless();
-        Ok(())
+        stage.ends_well("v2").await
     })
     .await
 }
