@@ -66,17 +66,29 @@ impl Default for Metrics {
             Unit::Seconds,
             passes.clone(),
         );
-        r.register("writes", "Writes by kind, verb and result", Family::clone(&writes));
+        r.register(
+            "writes",
+            "Writes by kind, verb and result: ok, stale (the world moved), forbidden, refused, server, unreachable",
+            Family::clone(&writes),
+        );
         r.register("conflicts", "Writes that found the world moved", Counter::clone(&conflicts));
         r.register_with_unit("query", "Time of one question to Prometheus", Unit::Seconds, query.clone());
-        r.register("queries", "Questions to Prometheus by outcome", Family::clone(&queries));
+        r.register(
+            "queries",
+            "Questions to Prometheus by outcome: value, no_data, non_finite, too_few, error",
+            Family::clone(&queries),
+        );
         r.register_with_unit(
             "webhook",
             "Time of one call of a gate's webhook",
             Unit::Seconds,
             webhook.clone(),
         );
-        r.register("webhook_calls", "Calls of gates' webhooks by outcome", Family::clone(&calls));
+        r.register(
+            "webhook_calls",
+            "Calls of gates' webhooks by outcome: yes, no, unasked (none is configured, or its key is gone)",
+            Family::clone(&calls),
+        );
         r.register_with_unit(
             "breach_to_write",
             "From the arrival of a failing answer to the write that took traffic back",
@@ -92,7 +104,11 @@ impl Default for Metrics {
         let (phases, waiting, weights): (Family<Names, Gauge>, Family<Names, Gauge>, Family<Names, Gauge>) =
             Default::default();
         r.register("events", "Events told, by reason", events.clone());
-        r.register("failed_looks", "Looks at a Deployment that failed, by cause", failed.clone());
+        r.register(
+            "failed_looks",
+            "Looks at a Deployment that failed, by cause: observe, apply, later (another process leads), unsettled, panic",
+            failed.clone(),
+        );
         r.register("rollouts", "Rollouts by phase", phases.clone());
         r.register("rollouts_waiting", "Rollouts that wait, by what for", waiting.clone());
         r.register("rollout_weight_percent", "The canary's weight of a rollout in flight", weights.clone());

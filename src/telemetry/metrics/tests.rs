@@ -1,3 +1,5 @@
+mod page;
+
 use std::collections::BTreeSet;
 
 use promql_parser::parser::{self, Expr};
@@ -127,11 +129,16 @@ fn every_metric_in_the_dashboard_is_served() {
     }
 }
 
-#[test]
-fn every_metric_in_the_alerts_is_served() {
+/// The chart's alerts.
+fn alerts() -> Vec<Value> {
     let alerts: Value =
         serde_saphyr::from_str(include_str!("../../../charts/steelyard/alerts.yaml")).expect("YAML");
-    for rule in alerts["groups"][0]["rules"].as_array().expect("rules") {
+    alerts["groups"][0]["rules"].as_array().expect("rules").clone()
+}
+
+#[test]
+fn every_metric_in_the_alerts_is_served() {
+    for rule in alerts() {
         let query = rule["expr"].as_str().expect("a query");
         let missing: Vec<_> = read(query).difference(&served()).cloned().collect();
         assert!(missing.is_empty(), "{}: {missing:?}", rule["alert"]);
