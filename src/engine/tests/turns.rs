@@ -145,6 +145,25 @@ fn garbage_collection_of_a_deleted_rollout_takes_nothing_that_serves() {
 }
 
 #[test]
+fn a_canary_scaled_to_zero_by_hand_loses_its_traffic_in_the_pass_that_scales_it_back() {
+    let mut world = at(50);
+    world.canary().replicas = 0;
+    let writes = decide(&world.s).writes;
+    let kinds: Vec<_> = writes
+        .iter()
+        .filter_map(|write| match write {
+            Write::Patch { kind, .. } => Some(*kind),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kinds, [Kind::HttpRoute, Kind::ReplicaSet], "the route first");
+    world.pass();
+    assert_eq!(world.weight(), 0);
+    world.rest();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
 fn a_template_changed_in_the_canarys_replica_set_is_a_failure() {
     let mut world = at(50);
     world.canary().template["spec"]["containers"][0]["image"] = json!("demo:evil");
