@@ -52,7 +52,8 @@ async fn a_canary_scaled_by_hand_is_scaled_back() -> Result<(), Failure> {
             };
             space.until(&set, "two canary pods again", SOON, back).await?;
         }
-        turn.ends(End::complete("v2").started("v2", 4..=10)).await
+        // At zero all canary pods end at once, and the router may hear of that before it hears of the weight.
+        turn.ends(End::complete("v2").started("v2", 4..=10).may_fail(Way::Gateway)).await
     })
     .await
 }
