@@ -28,8 +28,7 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
     let ready = pass.canary_service().map_or(0, |service| pass.ready(service, &canary.hash));
     // Somebody else may have scaled it to zero: its pods are as good as gone.
     let none = ready == 0 || canary.replicas == 0;
-    let home = none && pass.weight().is_none_or(|weight| weight > 0) && pass.send_home();
-    if home {
+    if none && pass.weight().is_none_or(|weight| weight > 0) && pass.send_home() {
         // No traffic without a ready pod, whatever the step says.
         pass.tell(
             true,
@@ -38,13 +37,11 @@ pub(super) fn filled(pass: &mut Pass, wanted: i32, deadline: Duration) -> bool {
             "no canary pod is ready: its traffic goes to stable until one is",
         );
         pass.trial().weighted_at = None;
+        return false;
     }
     if canary.replicas != wanted {
         // Also down: the Deployment was made smaller, and never by a step, for weights only rise.
         pass.writes.push(object::scale(&canary.meta, wanted));
-        return false;
-    }
-    if home {
         return false;
     }
     if canary.available >= wanted && ready >= wanted {
