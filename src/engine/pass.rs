@@ -147,7 +147,18 @@ impl<'a> Pass<'a> {
     pub(super) fn lasted(&mut self, span: SignedDuration, reason: &str, message: &str) -> bool {
         let now = self.s.now;
         let since = *self.trial().stage_since.get_or_insert(now);
-        if now.duration_since(since) >= span {
+        self.lasted_since(since, span, reason, message)
+    }
+
+    /// Whether `span` is over since then, else the wait is named.
+    pub(super) fn lasted_since(
+        &mut self,
+        since: Timestamp,
+        span: SignedDuration,
+        reason: &str,
+        message: &str,
+    ) -> bool {
+        if self.s.now.duration_since(since) >= span {
             return true;
         }
         self.wait_until(reason, message, since + span);

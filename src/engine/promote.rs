@@ -53,17 +53,10 @@ fn guarded(pass: &mut Pass, stage: Handover) -> bool {
     {
         return false;
     }
-    stage > Handover::Filling || let_go(pass)
-}
-
-/// Whether the router has had its time to let go of stable; where a step held all traffic that is long over.
-fn let_go(pass: &mut Pass) -> bool {
-    let now = pass.s.now;
-    let until = pass.trial().weighted_at.unwrap_or(now) + pass.s.drain;
-    if now < until {
-        pass.wait_until("Router", "all traffic is on the canary: the router lets go of stable", until);
-    }
-    now >= until
+    // Where a step held all traffic, the router has let go of stable long since.
+    let taken = pass.trial().weighted_at.unwrap_or(pass.s.now);
+    let message = "all traffic is on the canary: the router lets go of stable";
+    stage > Handover::Filling || pass.lasted_since(taken, pass.s.drain, "Router", message)
 }
 
 /// Puts both versions behind the Services. Returns whether they have stood there long enough.
