@@ -18,6 +18,8 @@ pub mod cli;
 pub mod cluster;
 pub mod engine;
 pub mod metrics;
+#[cfg(test)]
+mod pages;
 pub mod plugin;
 pub mod telemetry;
 pub mod traffic;

@@ -179,10 +179,5 @@ fn every_sentence_in_the_code_is_in_the_table_and_the_other_way_round() {
 
 #[test]
 fn the_page_is_the_one_that_the_code_makes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reasons.md");
-    if std::env::var_os("WRITE_DOCS").is_some() {
-        fs::write(&path, page()).unwrap();
-    }
-    let there = fs::read_to_string(path).unwrap_or_default();
-    assert!(there == page(), "docs/reasons.md is out of date: WRITE_DOCS=1 cargo test -p steelyard reasons");
+    crate::pages::assert_current("docs/reasons.md", &page());
 }

@@ -3,8 +3,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs,
-    path::Path,
 };
 
 use serde_json::Value;
@@ -89,13 +87,5 @@ fn varied(template: &str) -> String {
 
 #[test]
 fn the_page_of_metrics_is_the_one_that_the_code_makes() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
-    if std::env::var_os("WRITE_DOCS").is_some() {
-        fs::write(&path, page()).unwrap();
-    }
-    let there = fs::read_to_string(path).unwrap_or_default();
-    assert!(
-        there == page(),
-        "docs/metrics.md is out of date: WRITE_DOCS=1 cargo test -p steelyard page_of_metrics"
-    );
+    crate::pages::assert_current("docs/metrics.md", &page());
 }

@@ -1,0 +1,13 @@
+//! Pages in `docs/` that tests make from the code.
+
+use std::{fs, path::Path};
+
+/// Checks that a file of this repository says what the code makes of it; with `WRITE_DOCS` set it is written first.
+pub(crate) fn assert_current(file: &str, page: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        fs::write(&path, page).unwrap();
+    }
+    let there = fs::read_to_string(path).unwrap_or_default();
+    assert!(there == page, "{file} is out of date: WRITE_DOCS=1 cargo test -p steelyard --lib page");
+}
