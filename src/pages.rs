@@ -11,3 +11,8 @@ pub(crate) fn assert_current(file: &str, page: &str) {
     let there = fs::read_to_string(path).unwrap_or_default();
     assert!(there == page, "{file} is out of date: WRITE_DOCS=1 cargo test -p steelyard --lib page");
 }
+
+#[test]
+fn the_page_of_reasons_is_the_one_that_the_code_makes() {
+    assert_current("docs/reasons.md", &crate::engine::reasons::page());
+}

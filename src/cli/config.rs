@@ -8,9 +8,10 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    cluster::{slots::Limits, webhook::WebhookConfig},
+    cluster::slots::Limits,
     engine,
-    metrics::{prometheus::SourceConfig, template},
+    policy::template,
+    sources::{prometheus::SourceConfig, webhook::WebhookConfig},
 };
 
 /// What the operator decides for the whole cluster.
@@ -135,7 +136,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, ConfigError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::webhook::Format;
+    use crate::sources::webhook::Format;
 
     #[test]
     fn a_whole_configuration_is_read() {

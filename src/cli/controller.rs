@@ -18,10 +18,9 @@ use crate::{
         pass::{Context, Manner},
         raw::Caller,
         slots::Slots,
-        sources::Sources,
         watch,
-        webhook::Webhooks,
     },
+    sources::{Sources, webhook::Webhooks},
     telemetry::{
         http::{self, Ready},
         logs,

@@ -43,10 +43,9 @@ use crate::{
         pass::{Context, Manner},
         raw::{Caller, MANAGER},
         slots::Slots,
-        sources::Sources,
         watch,
-        webhook::Webhooks,
     },
+    sources::{Sources, webhook::Webhooks},
     telemetry::{logs, metrics::Metrics},
 };
 

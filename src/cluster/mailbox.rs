@@ -140,7 +140,7 @@ mod tests {
             metric: "m".into(),
             query: "up".into(),
             at: Timestamp::UNIX_EPOCH,
-            terms: crate::metrics::terms::Terms::default(),
+            terms: crate::policy::terms::Terms::default(),
         }
     }
 

@@ -15,9 +15,7 @@ pub mod read;
 pub mod relevance;
 pub mod rivals;
 pub mod slots;
-pub mod sources;
 pub mod watch;
-pub mod webhook;
 
 use std::fmt;
 

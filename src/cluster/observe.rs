@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{CANARY_OF, POLICY, ROLLOUT},
-    check::{self, Fault},
+    policy::{self, Fault},
     engine::{Kind, Policy, ReplicaSet, Router, Service, Snapshot, Turn},
 };
 
@@ -140,6 +140,7 @@ pub async fn observe(
         routes: routes.iter().map(read::route).collect(),
         readings: letters.iter().filter_map(Letter::reading).collect(),
         answers: letters.iter().filter_map(Letter::answer).collect(),
+        refused: Vec::new(),
         asking,
         rollout,
     };
@@ -173,7 +174,7 @@ async fn policy(caller: &Caller, namespace: &str, annotation: Option<&str>) -> R
         return Ok(Policy::Missing(named.to_owned()));
     }
     let Some(object) = caller.get(&path, name).await? else { return Ok(Policy::Missing(named.to_owned())) };
-    Ok(match check::read(object.get("spec").unwrap_or(&Value::Null)) {
+    Ok(match policy::read(object.get("spec").unwrap_or(&Value::Null)) {
         Ok(spec) => Policy::Found(spec),
         Err(faults) => Policy::Unreadable(Fault::joined(&faults)),
     })

@@ -16,13 +16,12 @@ use super::{
     observe::{Given, ObserveError, observe},
     raw::Caller,
     slots::Slots,
-    webhook::Webhooks,
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
     api::{Phase, Word},
-    cluster::sources::Sources,
     engine::{Answer, Ask, Call, Deployment, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
+    sources::{Sources, webhook::Webhooks},
     telemetry::metrics::Metrics,
 };
 

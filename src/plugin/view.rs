@@ -13,8 +13,8 @@ use crate::{
     api::{
         Failure, HASH, Handover, Opened, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting,
     },
-    engine::{self, valid},
-    metrics::template,
+    engine,
+    policy::{self, template},
 };
 
 /// A rollout as people look at it.
@@ -341,11 +341,11 @@ fn pod(pod: &Pod) -> RunningPod {
 /// The metrics of the policy that the rollout began with, as the controller understands it.
 fn metrics(world: &World, status: &RolloutStatus) -> Vec<Metric> {
     let Some(trial) = &status.trial else { return Vec::new() };
-    let Some(valid) = trial.policy.as_ref().and_then(|policy| valid::valid(policy).ok()) else {
+    let Some(valid) = trial.policy.as_ref().and_then(|spec| policy::valid(spec).ok()) else {
         return Vec::new();
     };
     let variables = engine::variables(&world.namespace, &world.name, status, valid.interval);
-    let metric = |metric: &valid::Metric| {
+    let metric = |metric: &policy::Metric| {
         let state = trial.metrics.get(&metric.name).cloned().unwrap_or_default();
         Metric {
             name: metric.name.clone(),

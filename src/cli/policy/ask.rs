@@ -9,11 +9,12 @@ use serde::Serialize;
 use super::check::Found;
 use crate::{
     analysis::{Measurement, Outcome},
-    engine::valid::{self, Valid},
-    metrics::{
-        prometheus::{Source, SourceConfig},
+    policy::{
+        Valid,
         template::{self, Variables},
+        valid,
     },
+    sources::prometheus::{Source, SourceConfig},
 };
 
 /// Whom to ask, and about what.
@@ -88,7 +89,7 @@ pub(super) async fn all(options: &Asked, policies: &[Found]) -> Result<Vec<Answe
     let source = Source::new(&config(url, options)?).map_err(|error| crate::cluster::chain(&error))?;
     let mut answers = Vec::new();
     for found in policies {
-        let Some(Ok(valid)) = found.spec.as_ref().map(valid::valid) else { continue };
+        let Some(Ok(valid)) = found.spec.as_ref().map(valid) else { continue };
         for (index, metric) in valid.metrics.iter().enumerate() {
             let names_hash = ["$canary_hash", "${canary_hash}", "$stable_hash", "${stable_hash}"];
             if options.hash.is_none() && names_hash.iter().any(|name| metric.query.contains(name)) {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::ask::{self, Answer};
 use crate::{
     api::RolloutPolicySpec,
-    check::{self, Document, Kind, Place, Sort},
+    policy::{self, Document, Kind, Place, Sort},
 };
 
 /// The flags of `policy check`.
@@ -160,7 +160,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 impl Report {
     /// Checks one file. In one that was only met in a folder, what isn't YAML matters only if it speaks of policies.
     pub(super) fn file(&mut self, file: &str, text: &str, named: bool) {
-        let (documents, flaws) = check::documents(text);
+        let (documents, flaws) = policy::documents(text);
         if named || text.contains("RolloutPolicy") {
             for flaw in flaws {
                 self.add(file, flaw.place, "error", "Syntax", "", flaw.message);
@@ -176,7 +176,7 @@ impl Report {
                     .collect(),
                 _ => vec![(String::new(), document.value.clone())],
             };
-            for (at, value) in items.into_iter().filter(|(_, value)| check::kind(value) != Kind::Other) {
+            for (at, value) in items.into_iter().filter(|(_, value)| policy::kind(value) != Kind::Other) {
                 self.policy(file, document.clone(), at, value);
             }
         }
@@ -186,8 +186,8 @@ impl Report {
         for flaw in document.flaws.clone() {
             self.add(file, flaw.place, "error", "Syntax", "", flaw.message);
         }
-        let checked = check::object(&value);
-        let hints = checked.as_ref().map(check::hints).unwrap_or_default();
+        let checked = policy::object(&value);
+        let hints = checked.as_ref().map(policy::hints).unwrap_or_default();
         let faults = checked.as_ref().err().cloned().unwrap_or_default();
         for fault in faults.into_iter().chain(hints) {
             let path = if at.is_empty() { fault.path.clone() } else { format!("{at}.{}", fault.path) };

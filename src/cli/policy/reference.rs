@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use crate::{api, check, metrics::template};
+use crate::{
+    api,
+    policy::{self, template},
+};
 
 const HEAD: &str = "# Policy reference
 
@@ -24,9 +27,9 @@ const UNSERVED: &str = "Not served yet.";
 /// The page.
 pub fn markdown() -> String {
     let mut page = HEAD.to_owned();
-    fields(check::schema(), "", true, &mut page);
+    fields(policy::schema(), "", true, &mut page);
     page.push_str("\n## Values\n\n");
-    values(check::schema(), "", &mut page);
+    values(policy::schema(), "", &mut page);
     page.push_str("\n## Variables in queries\n\n");
     let names: Vec<_> = template::NAMES.iter().map(|name| format!("`${name}`")).collect();
     let _ = writeln!(
@@ -136,9 +139,9 @@ fn is_served(path: &str, word: &str) -> bool {
         "analysis": {"metrics": [{"name": "a", "query": "up{pod=~\"$canary_pods\"}", "min": 1}]},
     });
     put(&mut policy, path, Value::from(word));
-    let faults = check::spec(&policy).err().unwrap_or_default();
+    let faults = policy::spec(&policy).err().unwrap_or_default();
     let at = format!("spec.{}", path.replace("[]", "[0]"));
-    !faults.iter().any(|fault| fault.sort == check::Sort::NotYetSupported && at.starts_with(&fault.path))
+    !faults.iter().any(|fault| fault.sort == policy::Sort::NotYetSupported && at.starts_with(&fault.path))
 }
 
 /// Sets the value at a path of a policy; `[]` is the first item. Objects on the way that are missing are made.
@@ -206,7 +209,7 @@ mod tests {
     #[test]
     fn a_field_is_refused_as_not_yet_supported_exactly_if_its_description_says_so() {
         let mut found = Vec::new();
-        each(check::schema(), "", &mut found);
+        each(policy::schema(), "", &mut found);
         assert!(found.iter().filter(|(_, unserved, _)| *unserved).count() > 5);
         for (path, unserved, sample) in found {
             let mut policy = serde_json::json!({
@@ -215,10 +218,10 @@ mod tests {
                 "analysis": {"metrics": [{"name": "a", "query": "up{pod=~\"$canary_pods\"}", "min": 1}]},
             });
             put(&mut policy, &path, sample);
-            let faults = check::spec(&policy).err().unwrap_or_default();
+            let faults = policy::spec(&policy).err().unwrap_or_default();
             let wanted = format!("spec.{}", path.replace("[]", "[0]"));
             let refused =
-                faults.iter().any(|fault| fault.sort == check::Sort::NotYetSupported && fault.path == wanted);
+                faults.iter().any(|fault| fault.sort == policy::Sort::NotYetSupported && fault.path == wanted);
             assert_eq!(refused, unserved, "{path}: {faults:?}");
         }
     }

@@ -1,0 +1,103 @@
+//! The definitions' rules, run without an API server, on the policies that it refuses.
+
+use kube::{
+    CustomResourceExt as _,
+    core::cel::{ValidationErrors, Validator, compile_schema},
+};
+use serde_json::{Value, json};
+
+use super::yaml::documents;
+use crate::api::{ClusterRolloutPolicy, RolloutPolicy};
+
+fn schemas() -> [Value; 2] {
+    [RolloutPolicy::crd(), ClusterRolloutPolicy::crd()].map(|crd| {
+        let crd = serde_json::to_value(crd).unwrap();
+        crd.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned().unwrap()
+    })
+}
+
+fn refused() -> Vec<Value> {
+    let (documents, flaws) = documents(include_str!("../../../tests/policies/refused.yaml"));
+    assert!(flaws.is_empty(), "{flaws:?}");
+    documents.into_iter().map(|document| document.value).collect()
+}
+
+fn said(result: Result<(), ValidationErrors>) -> String {
+    result.map_or_else(|errors| errors.to_string(), |()| String::new())
+}
+
+#[test]
+fn each_rule_refuses_in_its_own_words_for_both_kinds() {
+    let validator = Validator::new();
+    let compiled = schemas().map(|schema| compile_schema(&schema));
+    for policy in refused() {
+        let annotations = &policy["metadata"]["annotations"];
+        let (by, expected) = (annotations["by"].as_str().unwrap(), annotations["expected"].as_str().unwrap());
+        for schema in &compiled {
+            if by == "rule" {
+                let said = said(validator.validate_compiled(schema, &policy, None));
+                assert!(said.contains(expected), "{}: {said}", policy["metadata"]["name"]);
+            }
+        }
+        assert!(check::object(&policy).is_err(), "{}", policy["metadata"]["name"]);
+    }
+}
+
+#[test]
+fn every_rule_has_a_policy_that_it_refuses() {
+    let expected: Vec<String> = refused()
+        .iter()
+        .map(|policy| policy["metadata"]["annotations"]["expected"].as_str().unwrap().to_owned())
+        .collect();
+    let mut messages = Vec::new();
+    collect(&schemas()[0], &mut messages);
+    assert!(messages.len() > 20, "{messages:?}");
+    for message in messages {
+        assert!(expected.contains(&message), "no policy that breaks the rule {message}");
+    }
+}
+
+fn collect(schema: &Value, messages: &mut Vec<String>) {
+    match schema {
+        Value::Object(fields) => {
+            let rules = fields.get("x-kubernetes-validations").and_then(Value::as_array);
+            messages
+                .extend(rules.into_iter().flatten().map(|rule| rule["message"].as_str().unwrap().to_owned()));
+            fields.values().for_each(|field| collect(field, messages));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect(item, messages)),
+        _ => {}
+    }
+}
+
+#[test]
+fn rules_let_good_policies_pass() {
+    let spec = json!({
+        "strategy": {"canary": {"steps": [
+            {"weight": 5, "hold": "2m", "replicas": "50%"}, {"match": {"header": {"name": "a", "value": "b"}}, "hold": "1m"},
+            {"weight": 25}, {"gate": {"window": {"days": ["Mon-Fri"], "from": "09:00", "to": "16:00", "zone": "Europe/Berlin"}}},
+            {"mirror": 20, "hold": "5m"}, {"gate": {"person": {"message": "look"}}}, {"weight": 100},
+        ]}},
+        "traffic": {"gatewayAPI": {"routes": ["web"]}},
+        "analysis": {"settle": "0s", "interval": "1s", "metrics": [
+            {"name": "a", "query": "up", "min": 0.5, "max": 0.5}, {"preset": "p", "min": 1}, {"preset": "q", "min": 1},
+            {"name": "b", "compare": {"errors": "e", "requests": "r"}}, {"name": "c", "compare": {"histogram": "h"}},
+        ]},
+        "deadline": "1s", "rollbackWindow": {"revisions": 3, "within": "720h"},
+    });
+    for schema in schemas() {
+        let policy = json!({"metadata": {"name": "web"}, "spec": spec});
+        assert_eq!(said(Validator::new().validate(&schema, &policy, None)), "");
+    }
+}
+
+#[test]
+fn both_kinds_have_the_same_rules() {
+    let [one, other] = schemas();
+    let of = |schema: &Value| {
+        let mut spec = schema["properties"]["spec"].clone();
+        spec["description"] = Value::Null;
+        spec
+    };
+    assert_eq!(of(&one), of(&other));
+}
