@@ -58,7 +58,9 @@ impl Outcome {
 }
 
 /// Why there was no answer that could be trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, strum::Display,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum ErrorClass {
     /// No connection, or it broke before the answer was complete.

@@ -50,7 +50,7 @@ impl Tally {
 }
 
 /// What a metric, or a step as a whole, says so far.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
     /// Not enough was measured yet. At a step's deadline this counts as inconclusive.

@@ -107,7 +107,7 @@ pub struct Retry {
 }
 
 /// Where a rollout is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::Display)]
 pub enum Phase {
     /// One version serves, and nothing is in flight.
     #[default]
@@ -429,10 +429,26 @@ pub enum Handover {
     Replaced,
 }
 
+/// What a rollback comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub enum Cause {
+    /// The revision failed: its template stays held, or is reverted, as the policy says.
+    #[default]
+    Failure,
+    /// A person aborted it: its template stays held.
+    Abort,
+    /// The revision is no longer wanted: nothing of it is kept.
+    Withdrawal,
+    /// A person wants it rolled out natively: the Deployment is released.
+    Skip,
+}
+
 /// Why traffic was taken back.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Failure {
+    /// What it comes from: Failure, Abort, Withdrawal or Skip. What follows depends on it.
+    pub cause: Cause,
     /// What failed, one word.
     pub reason: String,
     /// What failed, in a sentence, with the value and the limit.

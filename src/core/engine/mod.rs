@@ -1,71 +1,56 @@
-//! The whole of the behaviour: [`Snapshot`] in, [`Decision`] out, nothing else read or done.
+//! The whole of the behavior: [`Snapshot`] in, [`Decision`] out, nothing else read or done.
 //!
-//! One pass is small: it reads where the rollout stands, writes what is missing there, and is made again until nothing is
-//! missing. Status names a stage before the stage writes anything, so a crash between any two writes is picked up by the
-//! next pass; the one exception is the way back, where the route comes first and carries a mark of its own.
+//! One reconcile is small: it reads where the rollout stands, writes what is missing there, and is made
+//! again until nothing is missing. Status names a stage before the stage writes anything, so a crash
+//! between any two writes is picked up by the next reconcile; the one exception is the rollback, where
+//! the route comes first and carries a mark of its own.
+//!
+//! Where to look: [`decide()`] dispatches on the phase. `idle`, `start` and `setup` begin a rollout;
+//! `prepare`, `step` and `gate` go through its steps; `handover` ends a good one; `guard` and `rollback`
+//! end the others. What a phase waits for, and why a rollout ends, is in [`reasons`].
 
-mod back;
-mod claims;
+mod canary_service;
+mod cleanup;
+mod complete;
+mod decide;
+pub mod epoch;
 mod gate;
-mod judge;
-mod native;
-mod object;
+mod guard;
+mod handover;
+mod idle;
+mod leave;
+mod manifests;
+mod measure;
+mod native_handover;
+mod native_rollout;
+mod observed_weight;
 mod orphans;
-mod pass;
+pub mod ownership;
+mod patches;
 mod plan;
+mod pods;
 mod prepare;
-mod promote;
 pub mod reasons;
-mod refusal;
-mod rest;
-mod settle;
+mod reconcile;
+mod revision;
+mod rollback;
 mod setup;
-mod share;
 mod shift;
+mod sizing;
 mod snapshot;
+mod start;
 mod step;
-pub mod term;
+mod variables;
+mod weight;
+mod widen;
+mod zero_replicas;
 
 #[cfg(test)]
 mod tests;
 
-pub use claims::{Claim, Rival};
-pub use judge::variables;
-pub use object::tag;
+pub use decide::decide;
 pub use plan::*;
-pub use refusal::Refusal;
+pub use revision::tag;
 pub use snapshot::*;
-
-use crate::api::Phase;
-use pass::Pass;
-
-/// Decides what is to be done in this world. Total and pure: the same snapshot gives the same decision.
-pub fn decide(s: &Snapshot) -> Decision {
-    let Some(d) = &s.deployment else { return rest::without_deployment(s) };
-    let Some(r) = &s.rollout else { return rest::without_rollout(s, d) };
-    if !r.owner.is_empty() && r.owner != d.meta.uid {
-        return rest::without_deployment(s);
-    }
-    let mut pass = Pass::new(s, d, r);
-    if pass.take_over() {
-        return pass.finish();
-    }
-    share::read(&mut pass);
-    gate::hear(&mut pass);
-    match pass.status.phase {
-        Phase::Stable | Phase::RolledBack => rest::at_rest(&mut pass),
-        Phase::Preparing if pass.status.trial.is_none() => rest::at_rest(&mut pass),
-        Phase::RollingBack => back::go_on(&mut pass),
-        Phase::Preparing | Phase::Stepping | Phase::Waiting | Phase::Promoting => {
-            if !judge::turned_back(&mut pass) {
-                match pass.status.phase {
-                    Phase::Preparing => prepare::go_on(&mut pass),
-                    Phase::Promoting => promote::go_on(&mut pass),
-                    _ => step::go_on(&mut pass),
-                }
-            }
-        }
-    }
-    share::ask(&mut pass);
-    pass.finish()
-}
+pub use start::wants_turn;
+pub use variables::variables;

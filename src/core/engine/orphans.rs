@@ -1,65 +1,69 @@
-//! What a Rollout left behind that was deleted by force: found by its label, and sent home like any other rollout.
+//! What a Rollout left behind that was deleted by force: found by its label, and rolled back like any
+//! other rollout.
 
-use super::{Kind, ReplicaSet, Service, object, pass::Pass};
+use super::{
+    patches,
+    plan::Kind,
+    reasons::{EventReason, Withdrawal},
+    reconcile::{Flow, GO_ON, Reconcile, STOP},
+    revision,
+    snapshot::{ReplicaSet, Service},
+};
 use crate::{
-    api::{self, Failure, Phase, Trial},
+    api::{self, Failure, Trial},
     traffic::gateway::{self, Pair},
 };
 
-/// Looks for remains without a memory of them. Returns whether there are some.
-pub(super) fn found(pass: &mut Pass) -> bool {
+/// Looks for remains without a memory of them. Goes on where there are none.
+pub(super) fn none_left(r: &mut Reconcile) -> Flow {
     let service =
-        pass.s.services.iter().find(|service| !service.meta.deleting && ours(pass, &service.meta.labels));
-    let known = pass.status.canary.as_ref().map(|canary| canary.replica_set.clone());
-    let set = loose(pass).find(|set| Some(&set.meta.name) != known.as_ref() && !rejected_by_mark(pass, set));
+        r.world().services.iter().find(|service| !service.meta.deleting && r.is_ours(&service.meta.labels));
+    let known = r.status().canary.as_ref().map(|canary| canary.replica_set.clone());
+    let set = loose(r).find(|set| Some(&set.meta.name) != known.as_ref() && !rejected_by_mark(r, set));
     match (service, set) {
-        (None, None) => return false,
+        (None, None) => return GO_ON,
         (None, Some(set)) if set.replicas == 0 && set.existing == 0 => {
-            pass.writes.push(object::delete(Kind::ReplicaSet, &set.meta));
-            return true;
+            return r.write_all([patches::delete(Kind::ReplicaSet, &set.meta)]);
         }
         _ => {}
     }
-    pass.status.phase = Phase::RollingBack;
-    pass.status.canary = set.map(|set| super::rest::version(&set.hash, &set.meta.name, &set.template, 0));
-    let message = "a rollout was in flight that this Rollout knows nothing of".to_owned();
-    pass.status.failure =
-        Some(Failure { reason: "Orphaned".into(), message: message.clone(), ..Failure::default() });
-    pass.status.trial = Some(service.map(|service| memory(pass, service)).unwrap_or_default());
-    pass.writes.extend(object::finalizer(pass.r, true));
-    pass.tell(true, "Orphaned", "SendHome", format!("{message}: all traffic goes back to stable"));
-    true
+    let trial = service.map(|service| memory(r, service)).unwrap_or_default();
+    r.recall(trial, set.map(|set| revision::of(set, 0)));
+    let orphaned = Withdrawal::Orphaned;
+    r.roll_back(Failure {
+        cause: orphaned.cause(),
+        reason: orphaned.word().to_owned(),
+        message: orphaned.to_string(),
+        ..Failure::default()
+    });
+    r.plan(patches::finalizer(r.rollout(), true));
+    r.report(&EventReason::Orphaned);
+    STOP
 }
 
-/// What can be known of the lost rollout: the route's weights of before can't.
-fn memory(pass: &Pass, service: &Service) -> Trial {
+/// What can be known of the lost rollout: the route's weights before it can't.
+fn memory(r: &Reconcile, service: &Service) -> Trial {
     let stable = service.meta.labels.get(api::CANARY_OF).cloned().unwrap_or_default();
-    let pair = Pair { namespace: &pass.s.namespace, stable: &stable, canary: &service.meta.name };
-    let touched = pass.s.routes.iter().filter(|route| gateway::names_canary(&route.spec, &pair));
+    let pair = Pair { namespace: &r.world().namespace, stable: &stable, canary: &service.meta.name };
+    let touched = r.world().routes.iter().filter(|route| gateway::names_canary(&route.spec, &pair));
     let routes =
         touched.map(|route| (route.meta.name.clone(), gateway::unknown(&route.spec, &pair))).collect();
     Trial { service: stable, canary_service: service.meta.name.clone(), routes, ..Trial::default() }
 }
 
-/// The `ReplicaSet` by which a rejected template is known, and why it was rejected.
-pub(super) fn rejected<'a>(pass: &Pass<'a>) -> Option<(&'a ReplicaSet, String)> {
-    loose(pass)
-        .find(|set| rejected_by_mark(pass, set))
-        .map(|set| (set, set.meta.annotations[api::FAILED].clone()))
+/// The `ReplicaSet` by which a rejected template is recognized, and why it was rejected.
+pub(super) fn rejected<'a>(r: &Reconcile<'a>) -> Option<(&'a ReplicaSet, String)> {
+    loose(r).find(|set| rejected_by_mark(r, set)).map(|set| (set, set.meta.annotations[api::FAILED].clone()))
 }
 
-fn rejected_by_mark(pass: &Pass, set: &ReplicaSet) -> bool {
-    set.meta.annotations.contains_key(api::FAILED) && set.template == pass.d.template
+fn rejected_by_mark(r: &Reconcile, set: &ReplicaSet) -> bool {
+    set.meta.annotations.contains_key(api::FAILED) && set.template == r.deployment().template
 }
 
-/// Canaries that are nobody's, or ours.
-fn loose<'a>(pass: &Pass<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a> {
-    let (d, r, s) = (pass.d, pass.r, pass.s);
+/// Canaries of this Rollout that the Deployment does not own.
+fn loose<'a>(r: &Reconcile<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a> {
+    let (d, rollout, s) = (r.deployment(), r.rollout(), r.world());
     s.replica_sets.iter().filter(move |set| {
-        !d.owns(set) && !set.meta.deleting && set.meta.labels.get(api::ROLLOUT) == Some(&r.meta.name)
+        !d.owns(set) && !set.meta.deleting && set.meta.labels.get(api::ROLLOUT) == Some(&rollout.meta.name)
     })
-}
-
-fn ours(pass: &Pass, labels: &std::collections::BTreeMap<String, String>) -> bool {
-    labels.get(api::ROLLOUT) == Some(&pass.r.meta.name)
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use json_patch::PatchOperation;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::reasons::EventReason;
 use crate::{api::RolloutStatus, policy::terms::Terms};
 
 /// What to do, in this order, and when to look again.
@@ -26,9 +28,6 @@ pub struct Decision {
     /// Whether it counts among those in flight.
     pub slot: Slot,
 }
-
-/// The reason of the wait of a rollout whose turn hasn't come.
-pub const QUEUE: &str = "Queue";
 
 /// How a rollout counts among those that may be in flight at a time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +59,8 @@ pub enum Write {
         name: String,
         /// The resource version that was decided on.
         version: String,
-        /// The JSON patch operations.
-        ops: Vec<Value>,
+        /// The operations.
+        ops: Vec<PatchOperation>,
         /// Where the epoch goes, if it is to be stamped.
         stamp: Stamp,
     },
@@ -156,6 +155,18 @@ pub struct Event {
     pub action: String,
     /// In a sentence.
     pub note: String,
+}
+
+impl Event {
+    /// The Event of a reason.
+    pub fn of(reason: &EventReason) -> Self {
+        Self {
+            warning: reason.is_warning(),
+            reason: reason.word(),
+            action: reason.action(),
+            note: reason.to_string(),
+        }
+    }
 }
 
 /// A question to Prometheus.

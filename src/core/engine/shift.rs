@@ -1,41 +1,37 @@
-//! Who gets the traffic: read from a route's weights and the Services' selectors, and moved by writing them.
+//! Who gets the traffic: read from a route's weights and the Services' selectors, and moved by writing
+//! them.
 //!
-//! A canary behind a route moves by the route's weights alone, and the Services lead to stable until the handover.
-//! Blue-green behind a route moves all at once, so the Services flip along with the route. Without a route the Services do
-//! it alone: they lead to stable, to both (then the number of pods shares), or to the canary.
+//! A canary behind a route moves by the route's weights alone, and the Services lead to stable until the
+//! handover. Blue-green behind a route moves all at once, so the Services flip along with the route.
+//! Without a route the Services do it alone: they lead to stable, to both (then the number of pods
+//! shares), or to the canary.
 
-use serde_json::Value;
-
-use super::{Exposure, Route, Service, Write, object, pass::Pass};
+use super::{
+    patches,
+    plan::Write,
+    reconcile::{Flow, Reconcile},
+    snapshot::{Exposure, Service},
+};
 use crate::{
     api::{self, Shifting, Side},
-    traffic::gateway::{self, Original, Pair, RouteError},
+    traffic::gateway::{self, Pair, RouteError},
 };
 
-impl<'a> Pass<'a> {
-    /// The route in use, and how it was.
-    pub(super) fn route(&self) -> Option<(&'a Route, Original)> {
-        let (name, original) = self.status.trial.as_ref()?.routes.first_key_value()?;
-        let route = self.s.routes.iter().find(|route| route.meta.name == *name)?;
-        Some((route, original.clone()))
-    }
-
+impl Reconcile<'_> {
     fn pair<T>(&self, then: impl FnOnce(&Pair) -> T) -> Option<T> {
-        let trial = self.status.trial.as_ref()?;
-        let pair =
-            Pair { namespace: &self.s.namespace, stable: &trial.service, canary: &trial.canary_service };
+        let trial = self.status().trial.as_ref()?;
+        let pair = Pair {
+            namespace: &self.world().namespace,
+            stable: &trial.service,
+            canary: &trial.canary_service,
+        };
         Some(then(&pair))
-    }
-
-    /// What moves the traffic.
-    pub(super) fn shifting(&self) -> Shifting {
-        self.status.trial.as_ref().map(|trial| trial.shifting).unwrap_or_default()
     }
 
     /// The canary's weight: as the route says, or as the Services' selectors do.
     pub(super) fn weight(&self) -> Option<u8> {
         if self.shifting() == Shifting::Services {
-            return self.status.trial.as_ref().map(|trial| self.pinned().unwrap_or(trial.given));
+            return self.status().trial.as_ref().map(|trial| self.pinned().unwrap_or(trial.given));
         }
         let (route, _) = self.route()?;
         self.pair(|pair| gateway::seen(&route.spec, pair)).flatten()
@@ -69,8 +65,8 @@ impl<'a> Pass<'a> {
         self.shifting() == Shifting::Services || service.exposure == Exposure::Cluster
     }
 
-    /// Leads all Services that carry the Deployment's traffic to this side. Returns whether they lead there already.
-    pub(super) fn lead(&mut self, side: Side) -> bool {
+    /// Leads all Services that carry the Deployment's traffic to this side.
+    pub(super) fn lead(&mut self, side: Side) -> Flow {
         let (stable, canary) = (self.stable_revision(), self.revision());
         let hash = |service: &Service| match side {
             Side::Stable => Some(stable.as_str()),
@@ -78,35 +74,35 @@ impl<'a> Pass<'a> {
             Side::Both | Side::Canary => None,
         };
         let pins: Vec<_> =
-            self.services().filter_map(|service| object::pin(service, hash(service))).collect();
-        self.planned(pins)
+            self.services().filter_map(|service| patches::pin(service, hash(service))).collect();
+        self.write_all(pins)
     }
 
-    /// Pins all Services that carry the Deployment's traffic, or unpins them. Returns whether they are so already.
-    pub(super) fn pin(&mut self, hash: Option<&str>) -> bool {
-        let pins: Vec<_> = self.services().filter_map(|service| object::pin(service, hash)).collect();
-        self.planned(pins)
+    /// Pins all Services that carry the Deployment's traffic, or unpins them.
+    pub(super) fn pin(&mut self, hash: Option<&str>) -> Flow {
+        let pins: Vec<_> = self.services().filter_map(|service| patches::pin(service, hash)).collect();
+        self.write_all(pins)
     }
 
-    /// Gives the canary this weight. Returns whether it had it already.
+    /// Gives the canary this weight.
     ///
     /// # Errors
-    /// If the route, as somebody changed it meanwhile, can't carry the weight.
-    pub(super) fn give(&mut self, weight: u8) -> Result<bool, RouteError> {
+    /// If the route, as another client changed it, can't carry the weight.
+    pub(super) fn give(&mut self, weight: u8) -> Result<Given, RouteError> {
         let (side, shifting) = (self.side_of(weight), self.shifting());
         let route = self.reweight(weight)?;
         let trial = self.trial();
         if route.is_none() && trial.side == side && (shifting != Shifting::Services || trial.given == weight)
         {
-            return Ok(true);
+            return Ok(Given::Before);
         }
         let turned = trial.side != side;
         (trial.side, trial.given) = (side, weight);
-        self.writes.extend(route);
+        self.plan(route);
         if turned {
-            self.lead(side);
+            let _ = self.lead(side);
         }
-        Ok(false)
+        Ok(Given::Now)
     }
 
     /// The write that gives the canary this weight in the route; nothing where the route has it, or is gone.
@@ -115,12 +111,12 @@ impl<'a> Pass<'a> {
             return Ok(None);
         };
         let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight));
-        wanted.transpose().map(|wanted| Some(object::route(route, &wanted?, None)))
+        wanted.transpose().map(|wanted| Some(patches::update_route(route, &wanted?, None)))
     }
 
     /// Whether the Services' endpoints have followed to where the Services lead.
     pub(super) fn followed(&self) -> bool {
-        let side = self.status.trial.as_ref().map(|trial| trial.side).unwrap_or_default();
+        let side = self.status().trial.as_ref().map(|trial| trial.side).unwrap_or_default();
         let (stable, canary) = (self.stable_revision(), self.revision());
         let behind = |service: &Service, hash: &str| self.ready(service, hash) > 0;
         match side {
@@ -132,21 +128,22 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Takes all traffic from the canary, though the rollout goes on. Returns whether it had any.
-    pub(super) fn send_home(&mut self) -> bool {
-        let before = self.writes.len();
-        self.writes.extend(self.take_back(None));
+    /// Takes all traffic from the canary, though the rollout goes on.
+    pub(super) fn return_traffic(&mut self) -> Returned {
+        let before = self.planned();
+        let route = self.take_back(None);
+        self.plan(route);
         let trial = self.trial();
         (trial.side, trial.given) = (Side::Stable, 0);
-        self.lead(Side::Stable);
-        self.writes.len() > before
+        let _ = self.lead(Side::Stable);
+        if self.planned() > before { Returned::Now } else { Returned::Before }
     }
 
     /// The write that takes the route's traffic from the canary, with the mark of the revision that failed, if one did. It
     /// never gives up: a route that can't be weighed any more is given back as it was.
     pub(super) fn take_back(&self, failed: Option<&str>) -> Option<Write> {
         let (route, original) = self.route()?;
-        let marked = failed.is_none_or(|revision| object::marked(&route.meta, revision));
+        let marked = failed.is_none_or(|revision| patches::marked(&route.meta, revision));
         if self.weight() == Some(0) && marked {
             return None;
         }
@@ -154,37 +151,55 @@ impl<'a> Pass<'a> {
             gateway::with_weight(&route.spec, pair, &original, 0)
                 .unwrap_or_else(|_| gateway::restored(&route.spec, pair, &original))
         })?;
-        (wanted != route.spec || !marked).then(|| object::route(route, &wanted, failed))
+        (wanted != route.spec || !marked).then(|| patches::update_route(route, &wanted, failed))
     }
 
-    /// Pins the Services, or unpins them, on the way back. Where no route can carry the mark of the revision that failed, the
-    /// routed Service does. Returns whether they are so already.
-    pub(super) fn pin_back(&mut self, hash: Option<&str>, failed: Option<&str>) -> bool {
+    /// Pins the Services, or unpins them, on the rollback. Where no route can carry the mark of the revision
+    /// that failed, the routed Service does.
+    pub(super) fn pin_back(&mut self, hash: Option<&str>, failed: Option<&str>) -> Flow {
         let failed = failed.filter(|_| self.shifting() == Shifting::Services);
-        let marked = self.status.trial.as_ref().map(|trial| trial.service.clone());
+        let marked = self.status().trial.as_ref().map(|trial| trial.service.clone());
         let mut pins = Vec::new();
         for service in self.services() {
             match failed.filter(|_| marked.as_ref() == Some(&service.meta.name)) {
-                // First, for a successor knows the way back by it.
+                // First, for a later leader recognizes the rollback by it.
                 Some(revision) => {
-                    pins.splice(0..0, object::failed_pin(service, hash, revision));
+                    pins.splice(0..0, patches::mark_and_pin(service, hash, revision));
                 }
-                None => pins.extend(object::pin(service, hash)),
+                None => pins.extend(patches::pin(service, hash)),
             }
         }
-        self.planned(pins)
+        self.write_all(pins)
     }
 
-    /// Whether the route or the Services carry the mark of a way back of this revision.
+    /// Whether the route or the Services carry the mark that this revision failed.
     pub(super) fn marked_failed(&self, revision: &str) -> bool {
-        self.route().is_some_and(|(route, _)| object::marked(&route.meta, revision))
-            || self.services().any(|service| object::marked(&service.meta, revision))
+        self.route().is_some_and(|(route, _)| patches::marked(&route.meta, revision))
+            || self.services().any(|service| patches::marked(&service.meta, revision))
     }
 
     /// The write that gives the route back as it was.
     pub(super) fn unroute(&self) -> Option<Write> {
         let (route, original) = self.route()?;
-        let wanted: Value = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
-        object::restored(route, &wanted, &self.revision())
+        let wanted = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
+        patches::restore_route(route, &wanted, &self.revision())
     }
+}
+
+/// When the canary got a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Given {
+    /// It has it already.
+    Before,
+    /// The writes are planned now.
+    Now,
+}
+
+/// When the canary lost its traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Returned {
+    /// It has none.
+    Before,
+    /// The writes are planned now.
+    Now,
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::plan::{Kind, WriteVerb};
 use crate::{
     analysis::Outcome,
     api::{HELD, RolloutPolicySpec, RolloutSpec, RolloutStatus, Word},
-    engine::{Kind, Rival, WriteVerb},
+    policy::Fault,
     traffic::gateway::Acceptance,
 };
 
@@ -183,7 +184,7 @@ pub enum Policy {
     /// There is no such policy; the name as the annotation gives it.
     Missing(String),
     /// It can't be read as a policy.
-    Unreadable(String),
+    Unreadable(Vec<Fault>),
     /// It is there. Not yet checked.
     Found(RolloutPolicySpec),
 }
@@ -231,6 +232,37 @@ pub struct Service {
     pub strangers: BTreeSet<String>,
     /// Other Deployments under Steelyard that claim it.
     pub rivals: Vec<Rival>,
+}
+
+/// What decides who is first: the least claim. Two Rollouts that read each other's find the same one, whoever asks, and
+/// after a restart too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Claim {
+    /// No rollout of it is in progress: one in progress is never disturbed by one that has yet to begin.
+    pub idle: bool,
+    /// When its Rollout was created: when it came under Steelyard.
+    pub since: Option<Timestamp>,
+    /// Its Rollout's uid, for two of one second.
+    pub uid: String,
+}
+
+impl Claim {
+    /// A Rollout's claim.
+    pub fn of(rollout: &Rollout) -> Self {
+        let (since, uid) = (rollout.meta.created, rollout.meta.uid.clone());
+        Self { idle: rollout.status.trial.is_none(), since, uid }
+    }
+}
+
+/// Another Deployment under Steelyard that claims a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rival {
+    /// Its name.
+    pub deployment: String,
+    /// How it stands to other claims.
+    pub claim: Claim,
+    /// Its pods that the Service selects; read only before a rollout starts.
+    pub pods: BTreeSet<String>,
 }
 
 /// Who reaches a Service, and how: what stands between its clients and its endpoints.

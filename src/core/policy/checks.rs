@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::fault::{Fault, Sort};
+use super::{fault::Fault, problem::Problem};
 
 /// A duration that must not be negative.
 pub(super) fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
     if span.is_negative() {
-        faults.push(Fault::invalid(path, "must not be negative"));
+        faults.push(Fault::of(path, Problem::Negative));
     }
     span.into()
 }
@@ -19,10 +19,10 @@ pub(super) fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], fa
 }
 
 /// The fault of an object whose fields exclude each other, if not exactly one is set.
-pub(super) fn exactly_one(path: &str, what: &str, set: usize, faults: &mut Vec<Fault>) {
+pub(super) fn exactly_one(path: &str, fields: &'static str, set: usize, faults: &mut Vec<Fault>) {
     match set {
-        0 => faults.push(Fault::new(Sort::Missing, path, format!("set exactly one of {what}; none is"))),
+        0 => faults.push(Fault::of(path, Problem::NoneOf { fields })),
         1 => {}
-        _ => faults.push(Fault::invalid(path, format!("set exactly one of {what}; {set} are"))),
+        _ => faults.push(Fault::of(path, Problem::SeveralOf { fields, set })),
     }
 }

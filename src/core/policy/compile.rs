@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     checks::{exactly_one, span, unserved},
-    fault::{Fault, Sort},
+    fault::Fault,
+    problem::Problem,
     stages::{Stage, stages},
     template,
     terms::{Count, LEAST, Terms},
@@ -89,7 +90,7 @@ pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
     let metrics = analysed(analysis, &mut faults);
     let deadline = span(*deadline, "spec.deadline", &mut faults);
     if deadline.is_zero() {
-        faults.push(Fault::invalid("spec.deadline", "must be longer than nothing"));
+        faults.push(Fault::of("spec.deadline", Problem::DeadlineZero));
     }
     let window = rollback_window.as_ref().map(|window| rollback(window, &mut faults));
     let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
@@ -125,10 +126,10 @@ fn rollback(window: &api::RollbackWindow, faults: &mut Vec<Fault>) -> Window {
     let api::RollbackWindow { revisions, within } = window;
     let path = "spec.rollbackWindow";
     if revisions.is_none() && within.is_none() {
-        faults.push(Fault::new(Sort::Missing, path, "set revisions, within, or both"));
+        faults.push(Fault::of(path, Problem::NoRollbackWindow));
     }
     if revisions.is_some_and(|count| !(1..=10).contains(&count)) {
-        faults.push(Fault::invalid(format!("{path}.revisions"), "must be from 1 to 10"));
+        faults.push(Fault::of(format!("{path}.revisions"), Problem::Revisions));
     }
     let within = within.map_or(Duration::MAX, |within| span(within, &format!("{path}.within"), faults));
     Window { revisions: revisions.map_or(usize::MAX, usize::from), within }
@@ -145,9 +146,9 @@ fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
     for (index, name) in gateway_api.iter().flat_map(|api| api.routes.iter()).enumerate() {
         let path = format!("spec.traffic.gatewayAPI.routes[{index}]");
         if name.is_empty() {
-            faults.push(Fault::invalid(path, "must be the name of an HTTPRoute"));
+            faults.push(Fault::of(path, Problem::NoRouteName));
         } else if !names.insert(name) {
-            faults.push(Fault::invalid(path, format!("{name} is named twice")));
+            faults.push(Fault::of(path, Problem::RouteTwice(name.clone())));
         }
     }
 }
@@ -159,8 +160,8 @@ fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
     for (index, metric) in metrics.iter().enumerate() {
         let path = format!("spec.analysis.metrics[{index}]");
         if !metric.name.is_empty() && !names.insert(metric.name.as_str()) {
-            let why = format!("each metric needs a name of its own: {} is taken", metric.name);
-            faults.push(Fault::invalid(format!("{path}.name"), why));
+            let taken = Problem::MetricNameTaken(metric.name.clone());
+            faults.push(Fault::of(format!("{path}.name"), taken));
         }
         found.extend(one_metric(metric, &path, faults));
     }
@@ -196,17 +197,15 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
         compared(compare, metric, path, faults);
     }
     if min_measurements == &Some(0) {
-        faults.push(Fault::invalid(format!("{path}.minMeasurements"), "must be at least 1"));
+        faults.push(Fault::of(format!("{path}.minMeasurements"), Problem::NoMeasurements));
     }
     let threshold = Threshold { min: *min, max: *max };
     let query = query.as_ref()?;
     if name.is_empty() {
-        faults.push(Fault::new(Sort::Missing, format!("{path}.name"), "a query needs a name"));
+        faults.push(Fault::of(format!("{path}.name"), Problem::NoMetricName));
     }
     if let Err(error) = threshold.check() {
-        let unbounded = min.is_none() && max.is_none();
-        let sort = if unbounded { Sort::Missing } else { Sort::Invalid };
-        faults.push(Fault::new(sort, path, error.to_string()));
+        faults.push(Fault::of(path, Problem::Threshold(error)));
     }
     asked(query, *scope, &format!("{path}.query"), faults);
     if let Some(samples) = samples {
@@ -235,25 +234,17 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
 fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {
     let api::Compare { errors, requests, histogram } = compare;
     if errors.is_some() != requests.is_some() || errors.is_some() == histogram.is_some() {
-        faults.push(Fault::invalid(format!("{path}.compare"), "set errors and requests, or histogram"));
+        faults.push(Fault::of(format!("{path}.compare"), Problem::CompareNothing));
     }
     if metric.min.is_some() || metric.max.is_some() {
-        faults.push(Fault::invalid(path, "a comparison has neither min nor max"));
+        faults.push(Fault::of(path, Problem::CompareBounded));
     }
 }
 
 fn asked(query: &str, scope: Scope, path: &str, faults: &mut Vec<Fault>) {
     if let Err(error) = template::check(query) {
-        let known = match error {
-            template::TemplateError::Unknown { .. } => {
-                format!("; there are ${}", template::NAMES.join(", $"))
-            }
-            _ => String::new(),
-        };
-        faults.push(Fault::invalid(path, format!("{error}{known}")));
+        faults.push(Fault::of(path, Problem::Query(error)));
     } else if scope == Scope::Canary && !template::names_one_version(query) {
-        let why = "names neither $canary_pods, $canary_hash nor $canary_service, so it can't tell the versions apart: \
-                   add one, or say scope: deployment";
-        faults.push(Fault::invalid(path, why));
+        faults.push(Fault::of(path, Problem::BothVersions));
     }
 }

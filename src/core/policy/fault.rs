@@ -4,23 +4,10 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::problem::{Problem, Sort};
+
 /// The longest message of a condition that Steelyard writes, in bytes.
 const MESSAGE: usize = 1024;
-
-/// What sort of fault it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub enum Sort {
-    /// A field of a name that no field has.
-    UnknownField,
-    /// Something that has to be there isn't.
-    Missing,
-    /// A value that can't be.
-    Invalid,
-    /// A field or value that a later version will serve.
-    NotYetSupported,
-    /// Allowed, but seldom meant.
-    Warning,
-}
 
 /// One fault of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,19 +31,29 @@ impl Fault {
         Self::new(Sort::Invalid, path, message)
     }
 
+    /// A problem of a field.
+    pub fn of(path: impl Into<String>, problem: Problem) -> Self {
+        Self::new(problem.sort(), path, problem.to_string())
+    }
+
     /// A field that a later version will serve.
     pub fn unserved(path: impl Into<String>) -> Self {
-        Self::new(Sort::NotYetSupported, path, "is not supported yet: leave it out")
+        Self::of(path, Problem::Unserved)
     }
 
-    /// The reason that a condition gives for these: what is not served is told apart from what never can be.
-    pub fn reason(faults: &[Self]) -> &'static str {
-        let unserved = |fault: &Self| fault.sort == Sort::NotYetSupported;
-        if faults.iter().all(unserved) { "NotYetSupported" } else { "PolicyInvalid" }
+    /// Whether a later version will serve the field.
+    pub fn is_unserved(&self) -> bool {
+        self.sort == Sort::NotYetSupported
     }
+}
 
-    /// All of them in one message of at most 1 KiB; how many didn't fit is said.
-    pub fn joined(faults: &[Self]) -> String {
+/// Faults of one policy. Their text fits a condition's message: at most 1 KiB, and it says how many faults did not fit.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults(pub Vec<Fault>);
+
+impl std::fmt::Display for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self(faults) = self;
         let mut message = String::new();
         for (index, fault) in faults.iter().enumerate() {
             let one = format!("{}{fault}", if index == 0 { "" } else { "; " });
@@ -73,7 +70,7 @@ impl Fault {
             }
             message.push_str(&one);
         }
-        message
+        f.write_str(&message)
     }
 }
 
@@ -92,20 +89,16 @@ mod tests {
     fn many_faults_are_joined_within_a_kibibyte_and_the_rest_is_counted() {
         let faults: Vec<_> =
             (0..100).map(|n| Fault::invalid(format!("spec.a[{n}]"), "is \u{e9} wrong".repeat(3))).collect();
-        let message = Fault::joined(&faults);
+        let first_two = format!("{}; {}", faults[0], faults[1]);
+        let two = Faults(faults[..2].to_vec()).to_string();
+        let first = faults[0].clone();
+        let message = Faults(faults).to_string();
         assert!(message.len() <= MESSAGE, "{}", message.len());
-        let told = message.matches("spec.a[").count();
-        assert!(message.ends_with(&format!("; and {} more", 100 - told)), "{message}");
-        assert_eq!(Fault::joined(&faults[..2]), format!("{}; {}", faults[0], faults[1]));
-        let long = Fault::joined(&[Fault::invalid("spec", "\u{e9}".repeat(2000)), faults[0].clone()]);
+        let said = message.matches("spec.a[").count();
+        assert!(message.ends_with(&format!("; and {} more", 100 - said)), "{message}");
+        assert_eq!(two, first_two);
+        let long = Faults(vec![Fault::invalid("spec", "\u{e9}".repeat(2000)), first]).to_string();
         assert!(long.len() <= MESSAGE && long.contains("..."), "{}", long.len());
         assert!(long.ends_with("; and 1 more"), "{long}");
-    }
-
-    #[test]
-    fn only_what_is_nothing_but_unserved_is_called_so() {
-        let (unserved, wrong) = (Fault::unserved("spec.onFail"), Fault::invalid("spec.deadline", "no"));
-        assert_eq!(Fault::reason(std::slice::from_ref(&unserved)), "NotYetSupported");
-        assert_eq!(Fault::reason(&[unserved, wrong]), "PolicyInvalid");
     }
 }

@@ -1,10 +1,6 @@
 //! What is allowed in a policy, but seldom meant.
 
-use super::{
-    compile::valid,
-    fault::{Fault, Sort},
-    template,
-};
+use super::{compile::valid, fault::Fault, problem::Sort, template};
 use crate::api::RolloutPolicySpec;
 
 /// Warnings about a policy that can be run; nothing about one that can't.

@@ -10,6 +10,7 @@ mod fault;
 pub mod gate;
 mod hint;
 mod object;
+mod problem;
 mod read;
 #[cfg(test)]
 mod rules;
@@ -22,10 +23,11 @@ mod tests;
 mod yaml;
 
 pub use compile::{Metric, Valid, Window, valid};
-pub use fault::{Fault, Sort};
+pub use fault::{Fault, Faults};
 pub use gate::Gate;
 pub use hint::hints;
 pub use object::{Kind, kind, object};
+pub use problem::{Problem, ProblemKind, Sort};
 pub use read::{read, schema, spec};
 pub use stages::{Shift, Size, Stage, Until};
 pub use yaml::{Document, Flaw, Place, documents};

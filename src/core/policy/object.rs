@@ -2,11 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    fault::{Fault, Sort},
-    read::spec,
-    shape::alike,
-};
+use super::{fault::Fault, problem::Sort, read::spec, shape::alike};
 use crate::api::{GROUP, RolloutPolicySpec};
 
 /// The version of the kinds that this program knows.

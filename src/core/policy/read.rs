@@ -5,11 +5,7 @@ use std::sync::LazyLock;
 use kube::CustomResourceExt as _;
 use serde_json::Value;
 
-use super::{
-    compile::valid,
-    fault::{Fault, Sort},
-    shape,
-};
+use super::{compile::valid, fault::Fault, problem::Sort, shape};
 use crate::api::{RolloutPolicy, RolloutPolicySpec};
 
 /// The schema of `spec`, the same for both kinds of policy.

@@ -6,7 +6,7 @@ use kube::{
 };
 use serde_json::{Value, json};
 
-use super::yaml::documents;
+use super::{object::object, yaml::documents};
 use crate::api::{ClusterRolloutPolicy, RolloutPolicy};
 
 fn schemas() -> [Value; 2] {
@@ -39,7 +39,7 @@ fn each_rule_refuses_in_its_own_words_for_both_kinds() {
                 assert!(said.contains(expected), "{}: {said}", policy["metadata"]["name"]);
             }
         }
-        assert!(check::object(&policy).is_err(), "{}", policy["metadata"]["name"]);
+        assert!(object(&policy).is_err(), "{}", policy["metadata"]["name"]);
     }
 }
 

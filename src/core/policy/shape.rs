@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::fault::{Fault, Sort};
+use super::{fault::Fault, problem::Sort};
 use crate::api;
 
 /// Checks `value` against a structural schema, and gives back what of it can be read, or nothing.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::{
     checks::{exactly_one, span, unserved},
-    fault::{Fault, Sort},
+    fault::Fault,
     gate::{self, Gate},
+    problem::Problem,
 };
 use crate::api::{self, BlueGreen, Canary, Step, Strategy};
 
@@ -58,19 +59,6 @@ impl Shift {
     /// All traffic on a canary of full size, measured.
     pub const ALL: Self =
         Self { weight: 100, size: Size::Percent(100), hold: Duration::ZERO, until: Until::Verdicts };
-
-    /// How many pods a Deployment of `replicas` needs for it: at least one, at most all.
-    pub fn pods(&self, replicas: i32) -> i32 {
-        let n = i64::from(replicas);
-        let pods = match self.size {
-            Size::Percent(percent) => (n * i64::from(percent) + 99) / 100,
-            Size::Beside => {
-                let (weight, rest) = (i64::from(self.weight), i64::from(100 - self.weight.min(99)));
-                (n * weight + rest / 2) / rest
-            }
-        };
-        pods.clamp(1, n.max(1)).try_into().unwrap_or(replicas)
-    }
 }
 
 /// The stages of a strategy; what is wrong with it goes to `faults`.
@@ -93,7 +81,7 @@ fn in_steps(canary: &Canary, by_number: bool, faults: &mut Vec<Fault>) -> Vec<St
     let path = "spec.strategy.canary.steps";
     let count = steps.len();
     if !(1..=32).contains(&count) {
-        faults.push(Fault::invalid(path, format!("must have 1 to 32 items, not {count}")));
+        faults.push(Fault::of(path, Problem::StepCount(count)));
     }
     let mut stages = Vec::new();
     let mut before = 0;
@@ -102,7 +90,7 @@ fn in_steps(canary: &Canary, by_number: bool, faults: &mut Vec<Fault>) -> Vec<St
     }
     // Empty steps are told one by one.
     if steps.iter().all(|step| step.weight.is_none()) && steps.iter().any(|step| *step != Step::default()) {
-        faults.push(Fault::new(Sort::Missing, path, "at least one step needs a weight"));
+        faults.push(Fault::of(path, Problem::NoWeight));
     }
     if let Some(bake) = bake {
         let hold = span(*bake, "spec.strategy.canary.bake", faults);
@@ -124,10 +112,10 @@ fn one_step(
     exactly_one(path, "weight, match, mirror and gate", set, faults);
     unserved(path, [("match", matching.is_some()), ("mirror", mirror.is_some())], faults);
     if gate.is_some() && hold.is_some() {
-        faults.push(Fault::invalid(format!("{path}.hold"), "a gate has no hold: it lasts until it opens"));
+        faults.push(Fault::of(format!("{path}.hold"), Problem::GateWithHold));
     }
     if replicas.is_some() && weight.is_none() {
-        faults.push(Fault::invalid(format!("{path}.replicas"), "replicas go with a weight"));
+        faults.push(Fault::of(format!("{path}.replicas"), Problem::ReplicasWithoutWeight));
     }
     let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
     let percent = replicas.as_ref().and_then(|text| percentage(text, &format!("{path}.replicas"), faults));
@@ -136,12 +124,12 @@ fn one_step(
     }
     let weight = (*weight)?;
     if !(1..=100).contains(&weight) {
-        faults.push(Fault::invalid(format!("{path}.weight"), format!("must be from 1 to 100, not {weight}")));
+        faults.push(Fault::of(format!("{path}.weight"), Problem::WeightRange(weight)));
         return None;
     }
     if weight <= *before {
-        let why = format!("weights must rise from step to step: {weight} is not above {before}");
-        faults.push(Fault::invalid(format!("{path}.weight"), why));
+        let problem = Problem::WeightNotRising { weight, before: *before };
+        faults.push(Fault::of(format!("{path}.weight"), problem));
         return None;
     }
     *before = weight;
@@ -151,13 +139,10 @@ fn one_step(
     };
     if by_number && weight < 100 {
         if weight > BY_NUMBER {
-            let why =
-                "without a router pods share by their number, and stable never shrinks: at most 50, or 100";
-            faults.push(Fault::invalid(format!("{path}.weight"), why));
+            faults.push(Fault::of(format!("{path}.weight"), Problem::WeightByPods));
         }
         if replicas.is_some() {
-            let why = "without a router the number of pods follows from the weight: leave it out";
-            faults.push(Fault::invalid(format!("{path}.replicas"), why));
+            faults.push(Fault::of(format!("{path}.replicas"), Problem::ReplicasByPods));
         }
     }
     Some(Stage::Shift(Shift { weight, size, hold, until: Until::Verdicts }))
@@ -193,29 +178,7 @@ fn percentage(text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<u8> {
     let percent =
         percent.and_then(|digits| digits.parse().ok()).filter(|percent| (1..=100).contains(percent));
     if percent.is_none() {
-        faults.push(Fault::invalid(path, "must be a percentage from 1% to 100%"));
+        faults.push(Fault::of(path, Problem::Percentage));
     }
     percent
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shift(weight: u8, size: Size) -> Shift {
-        Shift { weight, size, hold: Duration::ZERO, until: Until::Verdicts }
-    }
-
-    #[test]
-    fn a_share_of_the_replicas_is_rounded_up_and_at_least_one_pod() {
-        let pods = |percent, n| shift(5, Size::Percent(percent)).pods(n);
-        assert_eq!([pods(5, 4), pods(50, 4), pods(51, 4), pods(100, 4), pods(100, 0)], [1, 2, 3, 4, 1]);
-    }
-
-    #[test]
-    fn pods_beside_stable_make_the_weight_as_near_as_whole_pods_come() {
-        let pods = |weight, n| shift(weight, Size::Beside).pods(n);
-        // 1 of 5 is 20 %, 4 of 8 is 50 %, 3 of 13 is 23 %, 11 of 111 is 10 %.
-        assert_eq!([pods(20, 4), pods(50, 4), pods(25, 10), pods(10, 100), pods(1, 4)], [1, 4, 3, 11, 1]);
-    }
 }

@@ -1,18 +1,23 @@
-//! A webhook's gate: another system is asked until it says yes, in a task of its own.
+//! A webhook's gate: another system is called until it approves, in a task of its own.
 //!
-//! An attempt is counted in the status before its call is sent, so that none is sent twice: one whose answer a restart lost
-//! is followed by the next attempt.
+//! An attempt is counted in the status before its call is sent, so that none is sent twice: one whose
+//! answer a restart lost is followed by the next attempt.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Key;
+use super::key::Key;
 use crate::{
     analysis::Outcome,
     api::{Asked, Word},
-    engine::{Call, Images, Measured, Moment, Question, back, call_name, pass::Pass},
+    engine::{
+        plan::{Call, Images, Measured, Moment, Question, call_name},
+        reasons::{EventReason, Failure, WaitReason},
+        reconcile::{EndsBy, Flow, Reconcile, Since, after},
+        rollback,
+    },
     policy::{Metric, Stage, Valid, gate::Webhook},
 };
 
@@ -20,12 +25,14 @@ use crate::{
 const LONGEST: Duration = Duration::from_mins(1);
 
 /// Reads the answer that came, if it is one to the last attempt.
-pub(in crate::engine) fn hear(pass: &mut Pass) {
-    let revision = pass.revision();
-    for answer in pass.s.answers.iter().filter(|answer| answer.revision == revision) {
-        let Some(trial) = &mut pass.status.trial else { return };
-        let step = trial.step;
-        let Some(asked) = &mut trial.asked else { return };
+pub(in crate::engine) fn hear(r: &mut Reconcile) {
+    let revision = r.revision();
+    for answer in r.world().answers.iter().filter(|answer| answer.revision == revision) {
+        if r.status().trial.is_none() {
+            return;
+        }
+        let step = r.trial().step;
+        let Some(asked) = &mut r.trial().asked else { return };
         if (answer.step, answer.attempt) != (step, asked.attempts)
             || asked.step != step
             || asked.word.is_some()
@@ -40,83 +47,86 @@ pub(in crate::engine) fn hear(pass: &mut Pass) {
             asked.refusals += 1;
         }
         if answer.word != Word::Yes && news {
-            let note =
-                format!("webhook {} does not let it past step {}: {}", asked.webhook, step + 1, answer.said);
-            let action = format!("Ask{}", asked.attempts);
-            pass.tell(true, "GateShut", action, note);
+            let (webhook, attempt) = (asked.webhook.clone(), asked.attempts);
+            let said = answer.said.clone();
+            r.report(&EventReason::GateShut { webhook, step: step + 1, attempt, said });
         }
     }
 }
 
-/// Whether the webhook has said yes; else it is asked when that is due.
-pub(super) fn open(pass: &mut Pass, valid: &Valid, hook: &Webhook) -> Option<Key> {
-    let now = pass.s.now;
-    let step = pass.trial().step;
-    let asked = pass.trial().asked.take().filter(|asked| asked.step == step && asked.webhook == hook.name);
+/// Where the calls of a webhook are.
+enum Calls {
+    /// It approved.
+    Approved,
+    /// It refused more often than the policy allows.
+    Refused,
+    /// A call is on its way.
+    Pending,
+    /// The next call is due then.
+    Due(Timestamp),
+}
+
+/// Whether the webhook has approved; else it is called when that is due.
+pub(super) fn open(r: &mut Reconcile, valid: &Valid, hook: &Webhook) -> Flow<Key> {
+    let now = r.now();
+    let step = r.trial().step;
+    let asked = r.trial().asked.take().filter(|asked| asked.step == step && asked.webhook == hook.name);
     let mut asked = asked.unwrap_or_else(|| Asked { step, webhook: hook.name.clone(), ..Asked::default() });
-    let (name, said) = (&hook.name, asked.said.clone().unwrap_or_default());
-    let mut key = None;
-    if asked.word == Some(Word::Yes) {
-        key = Some(Key { by: format!("webhook {name}"), said: asked.said.clone() });
-    } else if hook.retries.is_some_and(|retries| asked.refusals > retries) {
-        let (refusals, attempts) = (asked.refusals, asked.attempts);
-        let message = format!(
-            "webhook {name} refused it in {refusals} of {attempts} attempts, the last time with: {said}"
-        );
-        pass.trial().asked = Some(asked);
-        back::fail(pass, "GateRefused", &message, None);
-        return None;
-    } else if asked.attempts > 0 && pass.s.asking.contains(&call_name(step, asked.attempts)) {
-        waits(pass, hook, &asked);
-    } else {
-        let before = asked.answered_at.or(asked.asked_at).filter(|_| asked.attempts > 0);
-        let due = before.map_or(now, |at| Pass::after(at, pause(hook.backoff, asked.attempts)));
-        if now < due {
-            waits(pass, hook, &asked);
-            pass.wake_at(due);
-        } else {
-            asked.attempts += 1;
-            (asked.asked_at, asked.answered_at, asked.word) = (Some(now), None, None);
-            waits(pass, hook, &asked);
-            let question = question(pass, valid, hook, asked.attempts);
-            let (revision, attempt) = (pass.revision(), asked.attempts);
-            pass.calls.push(Call { webhook: name.clone(), revision, step, attempt, question });
+    let calls = calls(r, hook, &asked);
+    if matches!(calls, Calls::Due(at) if at <= now) {
+        asked.attempts += 1;
+        (asked.asked_at, asked.answered_at, asked.word) = (Some(now), None, None);
+    }
+    let (attempts, said) = (asked.attempts, asked.said.clone());
+    r.trial().asked = Some(asked.clone());
+    let webhook = hook.name.clone();
+    match calls {
+        Calls::Approved => return Flow::Continue(Key { by: format!("webhook {webhook}"), said }),
+        Calls::Refused => {
+            let (refusals, said) = (asked.refusals, said.unwrap_or_default());
+            return rollback::fail(r, &Failure::GateRefused { webhook, refusals, attempts, said });
+        }
+        Calls::Pending => {}
+        Calls::Due(at) if at > now => r.wake_at(at),
+        Calls::Due(_) => {
+            let question = question(r, valid, hook, attempts);
+            let revision = r.revision();
+            r.call(Call { webhook, revision, step, attempt: attempts, question });
         }
     }
-    pass.trial().asked = Some(asked);
-    key
+    let waits = WaitReason::Webhook { name: hook.name.clone(), attempts, said };
+    r.wait(&waits, Since::FirstReported, EndsBy::Person)
 }
 
-/// Names the wait, with what was said last.
-fn waits(pass: &mut Pass, hook: &Webhook, asked: &Asked) {
-    let name = &hook.name;
-    let message = match &asked.said {
-        None => format!("waiting for webhook {name} to say yes"),
-        Some(said) => {
-            format!(
-                "waiting for webhook {name} to say yes, attempt {}; the last answer: {said}",
-                asked.attempts
-            )
-        }
-    };
-    pass.wait("Webhook", message);
+fn calls(r: &Reconcile, hook: &Webhook, asked: &Asked) -> Calls {
+    if asked.word == Some(Word::Yes) {
+        return Calls::Approved;
+    }
+    if hook.retries.is_some_and(|retries| asked.refusals > retries) {
+        return Calls::Refused;
+    }
+    if asked.attempts > 0 && r.world().asking.contains(&call_name(asked.step, asked.attempts)) {
+        return Calls::Pending;
+    }
+    let before = asked.answered_at.or(asked.asked_at).filter(|_| asked.attempts > 0);
+    Calls::Due(before.map_or(r.now(), |at| after(at, pause(hook.backoff, asked.attempts))))
 }
 
-/// How long to wait after so many attempts.
+/// How long to wait after this many attempts.
 fn pause(first: Duration, attempts: u32) -> Duration {
     first.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST.max(first))
 }
 
 /// What is asked.
-fn question(pass: &mut Pass, valid: &Valid, hook: &Webhook, attempt: u32) -> Question {
+fn question(r: &mut Reconcile, valid: &Valid, hook: &Webhook, attempt: u32) -> Question {
     let steps = valid.stages.len();
-    let revision = pass.revision();
+    let revision = r.revision();
     let of = |template: Option<&Value>| template.map(images).unwrap_or_default();
-    let (stable, canary) = (pass.stable().map(|set| &set.template), pass.canary().map(|set| &set.template));
+    let (stable, canary) = (r.stable().map(|set| &set.template), r.canary().map(|set| &set.template));
     let images = Images { stable: of(stable), canary: of(canary) };
-    let weight = pass.weight().unwrap_or(0);
-    let (namespace, deployment) = (pass.s.namespace.clone(), pass.s.name.clone());
-    let trial = pass.trial();
+    let weight = r.weight().unwrap_or(0);
+    let (namespace, deployment) = (r.world().namespace.clone(), r.world().name.clone());
+    let trial = r.trial();
     let step = trial.step + 1;
     let began = trial.since.map_or(0, Timestamp::as_millisecond);
     let measured = |metric: &Metric| {
@@ -153,8 +163,8 @@ fn moment(stages: &[Stage], at: usize) -> Moment {
         Stage::Shift(shift) => Some(shift.weight),
         Stage::Gate(_) => None,
     };
-    let (before, after) = stages.split_at(at.min(stages.len()));
-    match after.iter().find_map(shift) {
+    let (before, behind) = stages.split_at(at.min(stages.len()));
+    match behind.iter().find_map(shift) {
         None | Some(100) => Moment::Last,
         Some(_) if before.iter().find_map(shift).is_none() => Moment::First,
         Some(_) => Moment::Between,

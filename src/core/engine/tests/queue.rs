@@ -14,7 +14,7 @@ fn a_rollout_whose_turn_has_not_come_waits_by_name_and_nothing_is_made_of_it() {
     world.push("demo:v2");
     world.rest();
     let waiting = world.status().waiting.clone().unwrap();
-    assert_eq!(waiting.reason, QUEUE);
+    assert_eq!(waiting.reason, "Queue");
     assert!(waiting.message.contains("3rd of 3") && waiting.message.contains("5 rollouts"), "{waiting:?}");
     assert_eq!((world.started, world.s.replica_sets.len(), world.s.services.len()), (0, 1, 1));
     assert_eq!(decide(&world.s).slot, Slot::Queued);
@@ -54,10 +54,4 @@ fn a_rollout_in_flight_counts_until_it_is_over() {
     assert_eq!(decide(&world.s).slot, Slot::Taken);
     world.rest();
     assert_eq!(decide(&world.s).slot, Slot::None);
-}
-
-#[test]
-fn places_are_told_as_people_count() {
-    let told: Vec<_> = [1, 2, 3, 4, 11, 12, 13, 21, 102, 113].map(rest::ordinal).into();
-    assert_eq!(told, ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "113th"]);
 }

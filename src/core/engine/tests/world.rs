@@ -313,13 +313,12 @@ impl World {
         }
     }
 
-    fn patch(&mut self, kind: Kind, name: &str, ops: &[Value], version: String) {
-        let patch: json_patch::Patch = serde_json::from_value(json!(ops)).unwrap();
+    fn patch(&mut self, kind: Kind, name: &str, ops: &[json_patch::PatchOperation], version: String) {
         let apply = |meta: &mut Meta, spec: Value| {
             let mut object = json!({"spec": &spec, "metadata": {"annotations": meta.annotations, "labels": meta.labels, "ownerReferences": [], "finalizers": []}});
             let ours = (0..meta.managed.len()).map(|_| "steelyard");
             object["metadata"]["managedFields"] = ["somebody"].into_iter().chain(ours).collect();
-            json_patch::patch(&mut object, &patch).unwrap();
+            json_patch::patch(&mut object, ops).unwrap();
             let left = object["metadata"]["managedFields"].as_array().unwrap().len();
             meta.managed = if object["spec"] == spec { (1..left).collect() } else { vec![1] };
             meta.annotations = strings(&object["metadata"]["annotations"]);

@@ -7,10 +7,7 @@ use jiff::{
     tz::{TimeZone, TimeZoneDatabase},
 };
 
-use super::{
-    checks::exactly_one,
-    fault::{Fault, Sort},
-};
+use super::{checks::exactly_one, fault::Fault, problem::Problem};
 use crate::api::{self, OnRefusal};
 
 /// How often an endpoint is asked again before its refusal counts, where the policy doesn't say it.
@@ -65,8 +62,7 @@ pub(super) fn gate(gate: &api::Gate, path: &str, faults: &mut Vec<Fault>) -> Opt
     }
     if let Some(person) = person {
         if person.message.trim().is_empty() {
-            let why = "must say what to look at";
-            faults.push(Fault::new(Sort::Missing, format!("{path}.person.message"), why));
+            faults.push(Fault::of(format!("{path}.person.message"), Problem::GateWithoutMessage));
         }
         return Some(Gate::Person(person.message.clone()));
     }
@@ -80,36 +76,30 @@ fn window(hours: &api::Window, path: &str, faults: &mut Vec<Fault>) -> Option<Wi
     let api::Window { days: named, from, to, zone } = hours;
     let mut days = [false; 7];
     if named.is_empty() {
-        faults.push(Fault::new(Sort::Missing, format!("{path}.days"), "name at least one day"));
+        faults.push(Fault::of(format!("{path}.days"), Problem::NoDays));
     }
     for (index, text) in named.iter().enumerate() {
         if let Some((first, last)) = range(text) {
             mark(&mut days, first, last);
             continue;
         }
-        let all = DAYS.join(", ");
-        let why = format!("must be one of {all}, or a range of two such as Mon-Fri, not {text:?}");
-        faults.push(Fault::invalid(format!("{path}.days[{index}]"), why));
+        faults.push(Fault::of(format!("{path}.days[{index}]"), Problem::Day(text.clone())));
     }
     let opens = clock(from);
     if opens.is_none() {
-        let why = format!("must be a time of the day, HH:MM, in quotes, not {from:?}");
-        faults.push(Fault::invalid(format!("{path}.from"), why));
+        faults.push(Fault::of(format!("{path}.from"), Problem::From(from.clone())));
     }
     let shuts = if to == "24:00" { Some(Time::midnight()) } else { clock(to) };
     if shuts.is_none() {
-        let why = format!("must be a time of the day, HH:MM or 24:00, in quotes, not {to:?}");
-        faults.push(Fault::invalid(format!("{path}.to"), why));
+        faults.push(Fault::of(format!("{path}.to"), Problem::To(to.clone())));
     }
     if opens.is_some() && from == to {
-        let why = "from and to must differ; a whole day is from 00:00 to 24:00";
-        faults.push(Fault::invalid(format!("{path}.to"), why));
+        faults.push(Fault::of(format!("{path}.to"), Problem::EmptyWindow));
     }
     // The bundled ones alone: a policy means the same wherever it is read.
     let place = TimeZoneDatabase::bundled().get(zone).ok();
     if place.is_none() {
-        let why = format!("{zone:?} is no IANA time zone, such as Europe/Berlin or UTC");
-        faults.push(Fault::invalid(format!("{path}.zone"), why));
+        faults.push(Fault::of(format!("{path}.zone"), Problem::Zone(zone.clone())));
     }
     Some(Window { days, from: opens?, to: shuts?, zone: place? })
 }
@@ -157,15 +147,14 @@ fn clock(text: &str) -> Option<Time> {
 fn asked(hook: &api::Webhook, path: &str, faults: &mut Vec<Fault>) -> Webhook {
     let api::Webhook { name, on_refusal, retries, backoff, metadata } = hook;
     if name.is_empty() {
-        let why = "must name an endpoint of the operator's configuration";
-        faults.push(Fault::new(Sort::Missing, format!("{path}.name"), why));
+        faults.push(Fault::of(format!("{path}.name"), Problem::NoWebhook));
     }
     if retries.is_some() && *on_refusal != OnRefusal::Fail {
-        faults.push(Fault::invalid(format!("{path}.retries"), "retries go with onRefusal: fail"));
+        faults.push(Fault::of(format!("{path}.retries"), Problem::RetriesWithoutFail));
     }
     let backoff = backoff.map_or(BACKOFF, |span| {
         if span.is_negative() || Duration::from(span).is_zero() {
-            faults.push(Fault::invalid(format!("{path}.backoff"), "must be longer than nothing"));
+            faults.push(Fault::of(format!("{path}.backoff"), Problem::DeadlineZero));
         }
         span.into()
     });
