@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::Instant;
@@ -9,11 +10,11 @@ use tokio::time::Instant;
 use super::{
     Key,
     lease::Fence,
-    raw::{CallError, Caller, Verb, collection, plural},
+    raw::{CallError, Caller, collection, plural},
 };
 use crate::{
     api::{EPOCH, FAILED},
-    engine::{Kind, Stamp, Write},
+    engine::{Kind, RefusedWrite, Stamp, Write, WriteVerb},
     telemetry::metrics::Metrics,
 };
 
@@ -35,10 +36,10 @@ pub struct Applied {
 /// Why a plan wasn't applied to its end.
 #[derive(Debug)]
 pub enum End {
-    /// The world had moved: look and decide again.
+    /// The world had moved: observe and decide again.
     Stale,
-    /// A write failed.
-    Failed(ApplyError),
+    /// A write failed; what the API server refused by itself is told apart, for the next decision.
+    Failed(ApplyError, Option<RefusedWrite>),
 }
 
 /// Why a write failed.
@@ -48,7 +49,7 @@ pub enum ApplyError {
     #[error("{verb} {kind} {name}: the lease is about to end")]
     Fenced {
         /// The verb.
-        verb: Verb,
+        verb: WriteVerb,
         /// The plural of the kind.
         kind: &'static str,
         /// The object.
@@ -72,7 +73,7 @@ pub async fn apply(
     for write in writes {
         let (verb, kind, name) = about(&write, key);
         if !fence.holds() {
-            applied.end = Some(End::Failed(ApplyError::Fenced { verb, kind: plural(kind), name }));
+            applied.end = Some(End::Failed(ApplyError::Fenced { verb, kind: plural(kind), name }, None));
             return applied;
         }
         let is_status = matches!(write, Write::Status { .. });
@@ -102,7 +103,8 @@ pub async fn apply(
                 return applied;
             }
             Err(error) => {
-                applied.end = Some(End::Failed(error.into()));
+                let refused = refused(&error, verb, kind, name);
+                applied.end = Some(End::Failed(error.into(), refused));
                 return applied;
             }
         }
@@ -112,12 +114,12 @@ pub async fn apply(
 
 type Versions = BTreeMap<(&'static str, String), String>;
 
-fn about(write: &Write, key: &Key) -> (Verb, Kind, String) {
+fn about(write: &Write, key: &Key) -> (WriteVerb, Kind, String) {
     match write {
-        Write::Create { kind, object } => (Verb::Create, *kind, named(object).to_owned()),
-        Write::Patch { kind, name, .. } => (Verb::Patch, *kind, name.clone()),
-        Write::Delete { kind, name, .. } => (Verb::Delete, *kind, name.clone()),
-        Write::Status { .. } => (Verb::Patch, Kind::Rollout, key.name.clone()),
+        Write::Create { kind, object } => (WriteVerb::Create, *kind, named(object).to_owned()),
+        Write::Patch { kind, name, .. } => (WriteVerb::Patch, *kind, name.clone()),
+        Write::Delete { kind, name, .. } => (WriteVerb::Delete, *kind, name.clone()),
+        Write::Status { .. } => (WriteVerb::Patch, Kind::Rollout, key.name.clone()),
     }
 }
 
@@ -161,8 +163,9 @@ async fn send(
 /// The operations between the version they were decided on and the epoch.
 ///
 /// Replacing the version makes the API server answer 409 when it has moved; a failed `test` would be a 422.
-fn fenced(version: &str, ops: Vec<Value>, stamp: Stamp, epoch: u64) -> Vec<Value> {
-    let mut all = vec![json!({"op": "replace", "path": "/metadata/resourceVersion", "value": version})];
+fn fenced(version: &str, ops: Vec<PatchOperation>, stamp: Stamp, epoch: u64) -> Vec<PatchOperation> {
+    let path = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
+    let mut all = vec![PatchOperation::Replace(ReplaceOperation { path, value: version.into() })];
     all.extend(ops);
     let (map, exists) = match stamp {
         Stamp::Annotation { exists } => ("annotations", exists),
@@ -170,23 +173,32 @@ fn fenced(version: &str, ops: Vec<Value>, stamp: Stamp, epoch: u64) -> Vec<Value
         Stamp::None => return all,
     };
     let epoch = epoch.to_string();
-    all.push(if exists {
-        json!({"op": "add", "path": format!("/metadata/{map}/{}", EPOCH.replace('/', "~1")), "value": epoch})
+    let (path, value) = if exists {
+        (PointerBuf::from_tokens(["metadata", map, EPOCH]), json!(epoch))
     } else {
-        json!({"op": "add", "path": format!("/metadata/{map}"), "value": {EPOCH: epoch}})
-    });
+        (PointerBuf::from_tokens(["metadata", map]), json!({EPOCH: epoch}))
+    };
+    all.push(PatchOperation::Add(AddOperation { path, value }));
     all
 }
 
 /// Whether this write takes traffic back from a failed revision: it puts the mark on the route, or on the Service.
 fn takes_back(write: &Write) -> bool {
     let Write::Patch { kind: Kind::HttpRoute | Kind::Service, ops, .. } = write else { return false };
-    let escaped = FAILED.replace('/', "~1");
-    ops.iter().any(|op| {
-        let marks =
-            op["path"].as_str().is_some_and(|p| p.ends_with(&escaped)) || op["value"].get(FAILED).is_some();
-        marks && op["op"] != "remove"
+    let names = |path: &PointerBuf| path.last().is_some_and(|token| token.decoded() == FAILED);
+    ops.iter().any(|op| match op {
+        PatchOperation::Add(AddOperation { path, value })
+        | PatchOperation::Replace(ReplaceOperation { path, value }) => {
+            names(path) || value.get(FAILED).is_some()
+        }
+        _ => false,
     })
+}
+
+/// The write as one that the API server, or an admission policy, refused: a 4xx by which the world has not moved.
+fn refused(error: &CallError, verb: WriteVerb, kind: Kind, name: String) -> Option<RefusedWrite> {
+    let status = error.status().filter(|status| (400..500).contains(&status.code) && status.code != 429)?;
+    Some(RefusedWrite { verb, kind, name, code: status.code, message: status.message.clone() })
 }
 
 /// Whether the API server says that the world isn't the one that was decided on.
@@ -218,6 +230,11 @@ mod tests {
     #[test]
     fn a_patch_replaces_the_version_first_and_writes_the_epoch_last() {
         let op = json!({"op": "add", "path": "/spec/paused", "value": true});
+        let fenced = |version, ops: Vec<Value>, stamp, epoch| {
+            let ops = ops.into_iter().map(|op| serde_json::from_value(op).unwrap()).collect();
+            let all = super::fenced(version, ops, stamp, epoch);
+            all.iter().map(|op| serde_json::to_value(op).unwrap()).collect::<Vec<_>>()
+        };
         assert_eq!(
             fenced("12", vec![op.clone()], Stamp::Label { exists: true }, 7),
             [
@@ -239,7 +256,7 @@ mod tests {
             kind,
             name: "web".into(),
             version: "1".into(),
-            ops: vec![op],
+            ops: vec![serde_json::from_value(op).unwrap()],
             stamp: Stamp::None,
         };
         let mark =
@@ -253,5 +270,21 @@ mod tests {
         assert!(!takes_back(&patch(Kind::HttpRoute, clear)));
         assert!(!takes_back(&patch(Kind::HttpRoute, weight)));
         assert!(!takes_back(&patch(Kind::ReplicaSet, mark)));
+    }
+
+    #[test]
+    fn what_is_refused_is_told_apart_from_what_has_moved_and_from_what_is_down() {
+        let answer = |code: u16| CallError::Failed {
+            verb: super::super::raw::Verb::Write(WriteVerb::Create),
+            object: "services/web".into(),
+            source: Box::new(kube::Error::Api(Box::new(
+                kube::core::Status::failure("exceeded quota", "Forbidden").with_code(code),
+            ))),
+        };
+        let refused = |code| refused(&answer(code), WriteVerb::Create, Kind::Service, "web".into());
+        let quota = refused(403).expect("refused");
+        assert_eq!((quota.code, quota.message.as_str()), (403, "exceeded quota"));
+        assert!(refused(422).is_some());
+        assert_eq!([429, 500, 503].map(refused), [None, None, None]);
     }
 }

@@ -7,8 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Key, chain, locked,
-    observe::ObserveError,
-    raw::{Caller, collection},
+    raw::{CallError, Caller, collection},
 };
 use crate::{
     api::{HELD, POLICY},
@@ -32,7 +31,7 @@ impl Gate {
         key: &Key,
         deployment: Option<&Value>,
         rollout: Option<&Rollout>,
-    ) -> Result<bool, ObserveError> {
+    ) -> Result<bool, CallError> {
         let Some(deployment) = deployment else {
             locked(&self.0).remove(key);
             return Ok(false);
@@ -60,7 +59,7 @@ impl Gate {
                 tracing::warn!(deployment = %key, error = %chain(&error), "the hold can't be rehearsed");
                 false
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(error),
         };
         locked(&self.0).insert(key.clone(), (holds, Instant::now()));
         Ok(holds)

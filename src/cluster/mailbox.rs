@@ -8,7 +8,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{Key, locked};
-use crate::engine::{Answer, Ask, Call, Reading, call_name};
+use crate::engine::{Answer, Ask, Call, Reading, RefusedWrite, call_name};
 
 /// An answer and when it came.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ impl Letter {
     pub fn reading(&self) -> Option<Reading> {
         match &self.content {
             Content::Reading(reading) => Some(reading.clone()),
-            Content::Answer(_) => None,
+            Content::Answer(_) | Content::Refused(_) => None,
         }
     }
 
@@ -32,7 +32,15 @@ impl Letter {
     pub fn answer(&self) -> Option<Answer> {
         match &self.content {
             Content::Answer(answer) => Some(answer.clone()),
-            Content::Reading(_) => None,
+            Content::Reading(_) | Content::Refused(_) => None,
+        }
+    }
+
+    /// The write that was refused, if it is about one.
+    pub fn refused(&self) -> Option<RefusedWrite> {
+        match &self.content {
+            Content::Refused(write) => Some(write.clone()),
+            Content::Reading(_) | Content::Answer(_) => None,
         }
     }
 }
@@ -44,6 +52,8 @@ pub enum Content {
     Reading(Reading),
     /// A webhook's.
     Answer(Answer),
+    /// The API server's, to a write of the last plan that it refused.
+    Refused(RefusedWrite),
 }
 
 #[derive(Debug, Default)]
@@ -72,12 +82,17 @@ impl Mailbox {
     /// An answer came.
     pub fn post(&self, key: &Key, content: Content) {
         let asked = match &content {
-            Content::Reading(reading) => (reading.revision.clone(), reading.metric.clone()),
-            Content::Answer(answer) => (answer.revision.clone(), call_name(answer.step, answer.attempt)),
+            Content::Reading(reading) => Some((reading.revision.clone(), reading.metric.clone())),
+            Content::Answer(answer) => {
+                Some((answer.revision.clone(), call_name(answer.step, answer.attempt)))
+            }
+            Content::Refused(_) => None,
         };
         let mut slots = locked(&self.0);
         let slot = slots.entry(key.clone()).or_default();
-        slot.asking.remove(&asked);
+        if let Some(asked) = asked {
+            slot.asking.remove(&asked);
+        }
         slot.letters.push(Letter { arrived: Instant::now(), content });
     }
 
@@ -98,8 +113,10 @@ impl Mailbox {
         (letters, asking)
     }
 
-    /// Puts answers back that weren't used, before those that came since.
+    /// Puts answers back that weren't used, before those that came since. Refused writes were of the plan
+    /// before: what the present one meets is known anew.
     pub fn put_back(&self, key: &Key, mut letters: Vec<Letter>) {
+        letters.retain(|letter| letter.refused().is_none());
         if letters.is_empty() {
             return;
         }
@@ -170,6 +187,19 @@ mod tests {
             letters.filter_map(|letter| letter.reading()).map(|reading| reading.metric).collect();
         assert_eq!(names, ["first", "second"]);
     }
+
+    #[test]
+    fn a_refused_write_is_handed_to_the_next_decision_alone() {
+        let mail = Mailbox::default();
+        let (verb, kind) = (crate::engine::WriteVerb::Create, crate::engine::Kind::Service);
+        let (name, message) = ("web-canary".to_owned(), "exceeded quota".to_owned());
+        mail.post(&key(), Content::Refused(RefusedWrite { verb, kind, name, code: 403, message }));
+        let (letters, _) = mail.take(&key(), None);
+        assert!(letters[0].refused().is_some());
+        mail.put_back(&key(), letters);
+        assert!(mail.take(&key(), None).0.is_empty());
+    }
+
     #[test]
     fn each_attempt_is_called_once_and_is_on_its_way_until_it_is_answered() {
         let mail = Mailbox::default();

@@ -13,7 +13,6 @@ pub mod queue;
 pub mod raw;
 pub mod read;
 pub mod relevance;
-pub mod rivals;
 pub mod slots;
 pub mod watch;
 

@@ -11,12 +11,12 @@ use super::{
     gate::Gate,
     mailbox::{Letter, Mailbox},
     raw::{CallError, Caller, collection},
-    read, rivals,
+    read,
 };
 use crate::{
-    api::{CANARY_OF, POLICY, ROLLOUT},
-    policy::{self, Fault},
-    engine::{Kind, Policy, ReplicaSet, Router, Service, Snapshot, Turn},
+    api::POLICY,
+    engine::{Backend, Kind, Policy, Router, Service, Snapshot, Turn, ownership},
+    policy,
 };
 
 /// Why the world couldn't be read.
@@ -70,7 +70,7 @@ pub async fn observe(
         policy(caller, namespace, annotation.as_deref()),
         async { Ok(caller.list(&sets, None).await?) },
         chosen(caller, &pods_path, selector.as_deref()),
-        gate.holds(caller, key, deployment.as_ref(), rollout.as_ref()),
+        async { Ok(gate.holds(caller, key, deployment.as_ref(), rollout.as_ref()).await?) },
     )?;
     let template =
         deployment.as_ref().map(|d| read::strings(d, "/spec/template/metadata/labels")).unwrap_or_default();
@@ -86,16 +86,17 @@ pub async fn observe(
     let owner = deployment.as_ref().map(|d| read::meta(d).uid).unwrap_or_default();
     let (mut of_interest, taken) = of_interest(&services, &slices, name, &template, &pinned);
     let replica_sets = sets.iter().map(read::replica_set);
-    let (replica_sets, foreign): (Vec<_>, Vec<_>) = replica_sets.partition(|set| concerns(set, name, &owner));
+    let (replica_sets, foreign): (Vec<_>, Vec<_>) =
+        replica_sets.partition(|set| ownership::concerns(set, name, &owner));
     let idle = rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_none());
     let mut others = Vec::new();
-    if rivals::possible(&of_interest, &foreign, idle) {
+    if ownership::possible_rivals(&of_interest, &foreign, idle) {
         let all = caller.list(&rollouts, None).await?;
         // One that can't be read stands still: its own looks fail.
         let readable = all.iter().filter_map(|rollout| read::rollout(rollout).ok());
         others.extend(readable.filter(|rollout| rollout.meta.name != *name));
         for service in &mut of_interest {
-            service.rivals = rivals::of(service, &others, &foreign);
+            service.rivals = ownership::rivals(service, &others, &foreign);
         }
     }
     if idle {
@@ -103,18 +104,19 @@ pub async fn observe(
         let wanted = deployment.as_ref().map(|d| read::strings(d, "/spec/selector/matchLabels"));
         for service in &mut of_interest {
             let narrow = wanted.as_ref().is_some_and(|wanted| within(&service.selector, wanted));
-            let behind = if narrow {
-                pods.iter()
-                    .filter(|pod| read::selects(&service.selector, &read::strings(pod, "/metadata/labels")))
-                    .cloned()
-                    .collect()
+            let behind: Vec<Backend> = if narrow {
+                let selected = |pod: &&Value| {
+                    ownership::selects(&service.selector, &read::strings(pod, "/metadata/labels"))
+                };
+                pods.iter().filter(selected).filter_map(read::backend).collect()
             } else {
-                caller.list(&pods_path, Some(&read::unpinned(&service.selector))).await?
+                let all = caller.list(&pods_path, Some(&read::unpinned(&service.selector))).await?;
+                all.iter().filter_map(read::backend).collect()
             };
-            service.strangers = read::strangers(&behind, &sets, &owner, name);
+            service.strangers = ownership::strangers(&behind, &foreign);
             for rival in &mut service.rivals {
                 let of_rival = others.iter().find(|rollout| rollout.meta.name == rival.deployment);
-                let own = of_rival.map(|rollout| rivals::pods(rollout, &behind, &foreign));
+                let own = of_rival.map(|rollout| ownership::pods_of(rollout, &behind, &foreign));
                 rival.pods = own.unwrap_or_default().intersection(&service.strangers).cloned().collect();
             }
             for rival in &service.rivals {
@@ -140,17 +142,11 @@ pub async fn observe(
         routes: routes.iter().map(read::route).collect(),
         readings: letters.iter().filter_map(Letter::reading).collect(),
         answers: letters.iter().filter_map(Letter::answer).collect(),
-        refused: Vec::new(),
+        refused: letters.iter().filter_map(Letter::refused).collect(),
         asking,
         rollout,
     };
     Ok((snapshot, letters))
-}
-
-/// The Deployment's own `ReplicaSets`, and the canary, whose labels stay off the Deployment's selector until the handover.
-fn concerns(set: &ReplicaSet, rollout: &str, deployment: &str) -> bool {
-    set.controller.as_deref() == Some(deployment)
-        || set.meta.labels.get(ROLLOUT).is_some_and(|name| name == rollout)
 }
 
 /// Objects that a selector matches; none without a selector.
@@ -176,7 +172,7 @@ async fn policy(caller: &Caller, namespace: &str, annotation: Option<&str>) -> R
     let Some(object) = caller.get(&path, name).await? else { return Ok(Policy::Missing(named.to_owned())) };
     Ok(match policy::read(object.get("spec").unwrap_or(&Value::Null)) {
         Ok(spec) => Policy::Found(spec),
-        Err(faults) => Policy::Unreadable(Fault::joined(&faults)),
+        Err(faults) => Policy::Unreadable(faults),
     })
 }
 
@@ -197,9 +193,8 @@ fn of_interest(
     let called = |object: &Value| object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
     let (ours, others): (Vec<_>, Vec<_>) = services.iter().partition(|object| {
         let labels = read::strings(object, "/metadata/labels");
-        let of_ours = labels.get(ROLLOUT).is_some_and(|r| r == name) || labels.contains_key(CANARY_OF);
-        let named = pinned.contains(called(object).as_str());
-        of_ours || named || read::selects(&read::strings(object, "/spec/selector"), template)
+        let selector = read::strings(object, "/spec/selector");
+        ownership::carries(&called(object), &labels, &selector, name, template, pinned)
     });
     let service = |object: &Value| read::service(object, ready.remove(&called(object)).unwrap_or_default());
     (ours.into_iter().map(service).collect(), others.into_iter().map(called).collect())

@@ -19,8 +19,11 @@ use super::{
 };
 use crate::{
     analysis::{ErrorClass, Outcome},
-    api::{Phase, Word},
-    engine::{Answer, Ask, Call, Deployment, Policy, QUEUE, Reading, Router, Snapshot, Turn, decide, term},
+    api::Word,
+    engine::{
+        Answer, Ask, Call, Policy, Reading, Router, Snapshot, Turn, decide, epoch, reasons::WaitKind,
+        wants_turn,
+    },
     sources::{Sources, webhook::Webhooks},
     telemetry::metrics::Metrics,
 };
@@ -120,7 +123,7 @@ impl PassError {
     /// Tells people what else only the log would know: a mark that stands in the way though this process leads.
     pub fn tell(&self, context: &Context, key: &Key) {
         if let Self::Later { object, found, own, about: (Some(rollout), deployment) } = self {
-            let event = term::foreign(object, *found, *own);
+            let event = epoch::foreign(object, *found, *own);
             context.metrics.told(event.reason);
             context.teller.tell(key, rollout, deployment.as_deref(), vec![event]);
         }
@@ -130,15 +133,15 @@ impl PassError {
 /// Looks at `key` until a plan has no writes.
 pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> {
     for _ in 0..ROUNDS {
-        let (epoch, drain, router) = (context.fence.epoch(), context.drain, context.router.clone());
-        let given = Given { epoch, drain, router };
+        let given =
+            Given { epoch: context.fence.epoch(), drain: context.drain, router: context.router.clone() };
         let (mut snapshot, letters) =
             observe(&context.caller, key, given, &context.gate, &context.mail).await?;
         if context.manner == Manner::Leave {
             snapshot.policy = Policy::Unnamed;
         }
         snapshot.turn = turn(context, key, &snapshot);
-        if let Some((object, found)) = term::later(&snapshot) {
+        if let Some((object, found)) = epoch::later(&snapshot) {
             context.mail.put_back(key, letters);
             context.fence.doubt();
             let rollout = snapshot.rollout.as_ref().map(|rollout| rollout.meta.uid.clone());
@@ -157,7 +160,12 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
         }
         match applied.end {
             Some(End::Stale) => continue,
-            Some(End::Failed(error)) => return Err(error.into()),
+            Some(End::Failed(error, refused)) => {
+                if let Some(write) = refused {
+                    context.mail.post(key, Content::Refused(write));
+                }
+                return Err(error.into());
+            }
             None => {}
         }
         for next in context.slots.note(key, decision.slot) {
@@ -182,18 +190,15 @@ pub async fn pass(context: &Arc<Context>, key: &Key) -> Result<Rest, PassError> 
 
 /// Whether the Deployment may start a rollout now; only one that would is asked about.
 fn turn(context: &Context, key: &Key, snapshot: &Snapshot) -> Turn {
-    let held = snapshot.deployment.as_ref().is_some_and(Deployment::held);
-    let Some(rollout) = snapshot.rollout.as_ref().filter(|r| held && r.status.trial.is_none()) else {
+    let (Some(deployment), Some(rollout)) = (&snapshot.deployment, &snapshot.rollout) else {
         return Turn::Free;
     };
-    let status = &rollout.status;
-    let tried = status.canary.as_ref().map(|canary| canary.generation);
-    let pushed = snapshot.deployment.as_ref().map(|d| d.meta.generation);
-    if status.phase == Phase::RolledBack && tried == pushed && rollout.spec.retry.is_none() {
+    if !wants_turn(deployment, rollout) {
         return Turn::Free;
     }
-    let since = status.waiting.as_ref().filter(|waiting| waiting.reason == QUEUE);
-    context.slots.turn(key, since.and_then(|waiting| waiting.since).unwrap_or(snapshot.now))
+    let queued = |reason: &str| reason.parse().is_ok_and(|kind: WaitKind| kind == WaitKind::Queue);
+    let waiting = rollout.status.waiting.as_ref().filter(|waiting| queued(&waiting.reason));
+    context.slots.turn(key, waiting.and_then(|waiting| waiting.since).unwrap_or(snapshot.now))
 }
 
 /// A "not gated" is doubted again after a while, whatever the decision waits for.

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use json_patch::PatchOperation;
 use kube::{
     Client,
     api::{DeleteParams, GetParams, ListParams, Patch, PatchParams, PostParams},
@@ -10,7 +11,7 @@ use kube::{
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::engine::Kind;
+use crate::engine::{Kind, WriteVerb};
 
 /// Why a call has no answer that could be used.
 #[derive(Debug, Error)]
@@ -69,27 +70,21 @@ impl CallError {
 /// What is done to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Read one.
+    /// Reads one.
     Get,
-    /// Read many.
+    /// Reads many.
     List,
-    /// Make one.
-    Create,
-    /// Change one.
-    Patch,
-    /// Delete one.
-    Delete,
+    /// Writes one.
+    Write(WriteVerb),
 }
 
 impl Verb {
-    /// As RBAC and metrics write it.
+    /// The verb as RBAC and metrics spell it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Get => "get",
             Self::List => "list",
-            Self::Create => "create",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
+            Self::Write(verb) => verb.word(),
         }
     }
 }
@@ -164,18 +159,21 @@ impl Caller {
         let object = format!("{collection}/{name}");
         let params = PostParams { field_manager: Some(MANAGER.to_owned()), ..PostParams::default() };
         let request = Request::new(collection).create(&params, value.to_string().into_bytes());
-        self.send(Verb::Create, object, request).await
+        self.send(Verb::Write(WriteVerb::Create), object, request).await
     }
 
     /// Changes an object by a JSON patch and gives it back as stored.
-    pub async fn patch(&self, collection: &str, name: &str, ops: Vec<Value>) -> Result<Value, CallError> {
+    pub async fn patch(
+        &self,
+        collection: &str,
+        name: &str,
+        ops: Vec<PatchOperation>,
+    ) -> Result<Value, CallError> {
         let object = format!("{collection}/{name}");
-        let patch: json_patch::Patch = serde_json::from_value(Value::Array(ops)).map_err(|e| {
-            CallError::Build { verb: Verb::Patch, object: object.clone(), source: Box::new(e) }
-        })?;
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let request = Request::new(collection).patch(name, &params, &Patch::<()>::Json(patch));
-        self.send(Verb::Patch, object, request).await
+        let request =
+            Request::new(collection).patch(name, &params, &Patch::<()>::Json(json_patch::Patch(ops)));
+        self.send(Verb::Write(WriteVerb::Patch), object, request).await
     }
 
     /// What a merge patch would make of an object; nothing is stored.
@@ -189,7 +187,7 @@ impl Caller {
         let params =
             PatchParams { dry_run: true, field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request = Request::new(collection).patch(name, &params, &Patch::Merge(change));
-        absent(self.send(Verb::Patch, object, request).await)
+        absent(self.send(Verb::Write(WriteVerb::Patch), object, request).await)
     }
 
     /// Writes a status by server-side apply and gives the object back.
@@ -198,7 +196,7 @@ impl Caller {
         let params = PatchParams::apply(MANAGER).force();
         let request =
             Request::new(collection).patch_subresource("status", name, &params, &Patch::Apply(body));
-        self.send(Verb::Patch, object, request).await
+        self.send(Verb::Write(WriteVerb::Patch), object, request).await
     }
 
     /// Deletes an object if it is still the one that was seen.
@@ -215,7 +213,7 @@ impl Caller {
             resource_version: Some(version.to_owned()),
         });
         let request = Request::new(collection).delete(name, &params);
-        self.send(Verb::Delete, object, request).await.map(drop)
+        self.send(Verb::Write(WriteVerb::Delete), object, request).await.map(drop)
     }
 
     async fn send<E>(

@@ -10,7 +10,7 @@ use super::{
     PluginError,
     args::{Cli, Connection, Shell},
     connect::connect,
-    world::call,
+    read::call,
 };
 use crate::api::Rollout;
 

@@ -6,12 +6,12 @@ use serde::Serialize;
 use super::{
     text::{clock, number, row, table},
     tree::{limit, looks, said, through, times},
-    view::View,
 };
 use crate::{
     analysis::Outcome,
     api::Phase,
     engine::reasons::{self, Place},
+    view::View,
 };
 
 /// What a person could do next: a command, and what it would do.
@@ -38,7 +38,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
         let times = times(waiting, now);
         let times = if times.is_empty() { times } else { format!(" ({times})") };
         lines.push(format!("It waits for {}: {}{times}.", waiting.reason, waiting.message));
-        lines.extend(reasons::means(Place::Waiting, &waiting.reason).map(str::to_owned));
+        lines.extend(reasons::help(Place::Waiting, &waiting.reason).map(str::to_owned));
         if waiting.until.is_none() && view.phase != Phase::Stable {
             lines.push("This wait has no end of its own.".to_owned());
         }
@@ -47,7 +47,7 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     if let Some(failure) = &view.failure {
         let at = failure.at.map(|at| format!(" at {}", clock(at, now))).unwrap_or_default();
         lines.push(format!("Traffic was taken back{at}: {}: {}.", failure.reason, failure.message));
-        lines.extend(reasons::means(Place::Failure, &failure.reason).map(str::to_owned));
+        lines.extend(reasons::help(Place::Failure, &failure.reason).map(str::to_owned));
         if let Some(metric) = &failure.metric {
             let value = failure.value.map(number).unwrap_or_default();
             lines.push(format!("  metric {metric}: {value}"));
@@ -105,7 +105,7 @@ fn stands(view: &View) -> Vec<String> {
         (Some(step), Some(steps)) if step > 0 => format!("step {step} of {steps}"),
         _ => "before its first step".to_owned(),
     };
-    let mut lines = vec![format!("Rollout {name} in namespace {namespace}: {:?}.", view.phase)];
+    let mut lines = vec![format!("Rollout {name} in namespace {namespace}: {}.", view.phase)];
     lines.push(match view.phase {
         Phase::Stable if view.held => {
             format!("{stable} serves. A new template is held; Steelyard has not begun with it.")

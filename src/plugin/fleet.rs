@@ -17,10 +17,10 @@ use super::{
     Code, PluginError, TICK,
     connect::Cluster,
     follow::GATHER,
+    read::{call, rollouts},
     screen::Screen,
     tables::{self, Listed},
     text::clock,
-    world::{call, rollouts},
 };
 use crate::api::Rollout;
 

@@ -8,14 +8,13 @@ mod explain;
 mod fleet;
 mod follow;
 mod progress;
+mod read;
 mod screen;
 mod steer;
 mod tables;
 mod text;
 mod tree;
-mod view;
 mod wait;
-mod world;
 
 #[cfg(test)]
 mod tests;
@@ -31,14 +30,16 @@ use kube::{
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::api::Rollout;
+use crate::{
+    api::Rollout,
+    view::{Facts, View},
+};
 use args::{Cli, Command, Format};
 use connect::{Cluster, connect};
 use follow::{Watched, follow};
+use read::{call, rollouts};
 use screen::Screen;
 use steer::{Change, Wish, steer};
-use view::View;
-use world::{World, call, rollouts};
 
 /// Who writes, as managed fields name it.
 const MANAGER: &str = "kubectl-steelyard";
@@ -208,13 +209,13 @@ async fn execute(cli: Cli) -> Result<Code, PluginError> {
 
 /// The view of a Deployment that Steelyard manages.
 async fn managed(cluster: &Cluster, name: &str) -> Result<View, PluginError> {
-    let world = World::read(cluster, name).await?;
+    let world = read::read(cluster, name).await?;
     unmanaged(&world).map_or_else(|| Ok(View::of(&world)), |why| Err(PluginError::Nothing(why)))
 }
 
 /// Why there is nothing to see of a Deployment, if so.
-fn unmanaged(world: &World) -> Option<String> {
-    let World { name, namespace, .. } = world;
+fn unmanaged(world: &Facts) -> Option<String> {
+    let Facts { name, namespace, .. } = world;
     if world.rollout.is_some() {
         return None;
     }
@@ -233,7 +234,7 @@ fn unmanaged(world: &World) -> Option<String> {
 
 /// Goes on showing a rollout until somebody ends it.
 async fn watch(cluster: &Cluster, name: &str) -> Result<Code, PluginError> {
-    let world = World::read(cluster, name).await?;
+    let world = read::read(cluster, name).await?;
     if let Some(why) = unmanaged(&world) {
         return Err(PluginError::Nothing(why));
     }
@@ -259,7 +260,7 @@ async fn watch(cluster: &Cluster, name: &str) -> Result<Code, PluginError> {
             true
         };
         if changed {
-            match World::read(cluster, name).await {
+            match read::read(cluster, name).await {
                 Ok(world) => (view, trouble) = (View::of(&world), unmanaged(&world)),
                 Err(error) => trouble = Some(crate::cluster::chain(&error)),
             }

@@ -2,8 +2,10 @@
 
 use serde_json::Value;
 
-use super::world::World;
-use crate::api::{Phase, Rollout, RolloutStatus};
+use crate::{
+    api::{Phase, Rollout, RolloutStatus},
+    view::Facts,
+};
 
 /// How far the rollout of a template has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +22,7 @@ pub(super) enum Progress {
 ///
 /// Admission holds a changed template in the very write that changes it, so a Deployment that isn't held has nothing
 /// left to roll out; one that is held waits for Steelyard, whatever an older status still says.
-pub(super) fn progress(world: &World, template: &Value) -> Progress {
+pub(super) fn progress(world: &Facts, template: &Value) -> Progress {
     let name = &world.name;
     let Some(now) = world.template() else {
         return Progress::RolledBack(format!("Deployment {name} was deleted"));
@@ -60,7 +62,7 @@ pub(super) fn progress(world: &World, template: &Value) -> Progress {
 }
 
 /// A held template has ended only if it is the one that was rejected, and nobody asked for it again.
-fn held(world: &World, rollout: &Rollout, status: &RolloutStatus, template: &Value) -> Progress {
+fn held(world: &Facts, rollout: &Rollout, status: &RolloutStatus, template: &Value) -> Progress {
     let (Phase::RolledBack, Some(canary)) = (status.phase, &status.canary) else { return Progress::Pending };
     let same = canary.generation == world.generation()
         || status.failure.as_ref().and_then(|failure| failure.template.as_ref()) == Some(template)

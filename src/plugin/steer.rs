@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::view::View;
-use crate::api::Phase;
+use crate::{api::Phase, view::View};
 
 /// What a person wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,10 +10,11 @@ use super::{
     steer::{Change, Wish, steer},
     tables,
     tree::{Paint, line, tree},
-    view::View,
-    world::World,
 };
-use crate::api::{Past, Rollout};
+use crate::{
+    api::{Past, Rollout},
+    view::{Facts, View},
+};
 
 fn now() -> Timestamp {
     "2026-03-02T12:00:00Z".parse().unwrap()
@@ -44,7 +45,7 @@ fn pod(name: &str, hash: &str, ready: &str, waiting: Option<&str>) -> Pod {
 }
 
 /// A Deployment whose v2 is at 25 % in its second step.
-fn stepping() -> World {
+fn stepping() -> Facts {
     let policy = json!({
         "strategy": {"canary": {"steps": [{"weight": 5, "hold": "2m"}, {"weight": 25, "hold": "5m"}]}},
         "traffic": {"gatewayAPI": {}},
@@ -74,7 +75,7 @@ fn stepping() -> World {
                  "lastTransitionTime": "2026-03-02T11:57:00Z"}]
         }
     });
-    World {
+    Facts {
         namespace: "shop".into(),
         name: "web".into(),
         deployment: Some(json!({
@@ -92,7 +93,7 @@ fn stepping() -> World {
 }
 
 /// Changes what the status says.
-fn with(mut world: World, status: &Value) -> World {
+fn with(mut world: Facts, status: &Value) -> Facts {
     let mut rollout = serde_json::to_value(world.rollout.take().unwrap()).unwrap();
     for (key, value) in status.as_object().unwrap() {
         rollout["status"][key] = value.clone();
@@ -101,13 +102,13 @@ fn with(mut world: World, status: &Value) -> World {
     world
 }
 
-fn wanting(mut world: World, spec: &Value) -> World {
+fn wanting(mut world: Facts, spec: &Value) -> Facts {
     world.rollout.as_mut().unwrap().spec = serde_json::from_value(spec.clone()).unwrap();
     world
 }
 
 /// v2 was rolled back, and is still held.
-fn rolled_back() -> World {
+fn rolled_back() -> Facts {
     let failure = json!({"reason": "MetricFailed", "message": "metric success-rate is 0.79, below min 0.99",
         "metric": "success-rate", "query": "sum(rate(ok[1m]))", "value": 0.794_236_1, "at": "2026-03-02T11:59:58Z"});
     let status = json!({"phase": "RolledBack", "trial": null, "step": null, "weight": null, "verdict": "Fail", "waiting": null, "failure": failure});
@@ -118,7 +119,7 @@ fn rolled_back() -> World {
 }
 
 /// v2 was handed over.
-fn complete() -> World {
+fn complete() -> Facts {
     let mut world = with(
         stepping(),
         &json!({"phase": "Stable", "trial": null, "canary": null, "waiting": null, "step": null, "weight": null, "verdict": "Pass",
@@ -227,7 +228,7 @@ fn a_history_begins_with_the_latest() {
 }
 
 /// The patch that a wish becomes.
-fn patch(world: &World, wish: Wish) -> Value {
+fn patch(world: &Facts, wish: Wish) -> Value {
     match steer(&View::of(world), wish).unwrap().change {
         Change::Merge(value) | Change::Guarded(value) => value,
         Change::Nothing => Value::Null,
@@ -359,7 +360,7 @@ fn a_wait_ends_with_the_end_of_its_own_template() {
         Progress::Pending,
         "kept until an older rollout has settled"
     );
-    let gone = World { deployment: None, ..complete() };
+    let gone = Facts { deployment: None, ..complete() };
     assert!(matches!(progress(&gone, &template("v2")), Progress::RolledBack(_)));
 }
 

@@ -2,13 +2,11 @@
 
 use jiff::Timestamp;
 
-use super::{
-    text::{age, clock, cut, number, row, span, table},
-    view::{Metric, Running, View},
-};
+use super::text::{age, clock, cut, number, row, span, table};
 use crate::{
     analysis::Outcome,
     api::{Opened, Phase, Waiting},
+    view::{Metric, Running, View},
 };
 
 /// Whether words may be coloured.

@@ -9,15 +9,15 @@ use super::{
     connect::Cluster,
     follow::{Watched, follow},
     progress::{Progress, progress},
+    read,
     text::clock,
     tree, unmanaged,
-    view::View,
-    world::World,
 };
+use crate::view::{Facts, View};
 
 /// Waits, saying on standard error what it waits for.
 pub(super) async fn wait(cluster: &Cluster, name: &str, limit: SignedDuration) -> Result<Code, PluginError> {
-    let world = World::read(cluster, name).await?;
+    let world = read::read(cluster, name).await?;
     let Some(template) =
         world.template().cloned().filter(|_| world.policy().is_some() || world.rollout.is_some())
     else {
@@ -47,7 +47,7 @@ pub(super) async fn wait(cluster: &Cluster, name: &str, limit: SignedDuration) -
 async fn until(
     cluster: &Cluster,
     name: &str,
-    first: World,
+    first: Facts,
     template: &Value,
     shown: &mut String,
 ) -> Progress {
@@ -63,7 +63,7 @@ async fn until(
         let ended = progress(&world, template);
         if ended != Progress::Pending {
             // The parts of one reading are of slightly different times: an end must be there in a second one too.
-            match World::read(cluster, name).await {
+            match read::read(cluster, name).await {
                 Ok(again) if progress(&again, template) == ended => return ended,
                 Ok(again) => world = again,
                 Err(_) => {}
@@ -72,7 +72,7 @@ async fn until(
         if news.next().await.is_none() {
             return Progress::Pending;
         }
-        match World::read(cluster, name).await {
+        match read::read(cluster, name).await {
             Ok(read) => world = read,
             Err(error) => *shown = crate::cluster::chain(&error),
         }

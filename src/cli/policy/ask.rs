@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::check::Found;
+use super::found::Found;
 use crate::{
     analysis::{Measurement, Outcome},
     policy::{

@@ -2,6 +2,7 @@
 
 mod ask;
 mod check;
+mod found;
 mod reference;
 
 use std::process::ExitCode;

@@ -220,8 +220,9 @@ mod tests {
             put(&mut policy, &path, sample);
             let faults = policy::spec(&policy).err().unwrap_or_default();
             let wanted = format!("spec.{}", path.replace("[]", "[0]"));
-            let refused =
-                faults.iter().any(|fault| fault.sort == policy::Sort::NotYetSupported && fault.path == wanted);
+            let refused = faults
+                .iter()
+                .any(|fault| fault.sort == policy::Sort::NotYetSupported && fault.path == wanted);
             assert_eq!(refused, unserved, "{path}: {faults:?}");
         }
     }

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::client::MANAGER;
 use crate::{
-    api::{EPOCH, HASH, ROLLOUT},
-    engine::{Deployment, Exposure, Meta, Pod, ReplicaSet, Rollout, Route, Service},
+    api::{EPOCH, HASH},
+    engine::{Backend, Deployment, Exposure, Meta, Owner, Pod, ReplicaSet, Rollout, Route, Service},
     traffic::gateway,
 };
 
@@ -158,12 +158,6 @@ pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
     }
 }
 
-/// Whether a Service's selector, less the hash, is not empty and matches these labels.
-pub fn selects(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    let mut wanted = selector.iter().filter(|(k, _)| *k != HASH).peekable();
-    wanted.peek().is_some() && wanted.all(|(k, v)| labels.get(k) == Some(v))
-}
-
 /// A selector without the hash, as the API server's query parameter.
 pub fn unpinned(selector: &BTreeMap<String, String>) -> String {
     let terms: Vec<_> =
@@ -171,27 +165,15 @@ pub fn unpinned(selector: &BTreeMap<String, String>) -> String {
     terms.join(",")
 }
 
-/// The names of those of these pods that are neither the Deployment's nor the Rollout's.
-///
-/// A pod whose `ReplicaSet` isn't among `sets` was made since they were listed: nothing is known of it, so it is no stranger.
-pub fn strangers(pods: &[Value], sets: &[Value], deployment: &str, rollout: &str) -> BTreeSet<String> {
-    let ours = |set: &Value| {
-        let set = replica_set(set);
-        set.controller.as_deref() == Some(deployment)
-            || set.meta.labels.get(ROLLOUT).is_some_and(|name| name == rollout)
-    };
-    let strange = |pod: &&Value| {
-        let ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
-        if ended || pod.pointer("/metadata/deletionTimestamp").is_some() {
-            return false;
-        }
-        let set = owned_by(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
-        set.is_none_or(|owner| {
-            let set = sets.iter().find(|set| text(set, "/metadata/uid") == text(owner, "/uid"));
-            set.is_some_and(|set| !ours(set))
-        })
-    };
-    pods.iter().filter(strange).map(|pod| text(pod, "/metadata/name").to_owned()).collect()
+/// A pod that a Service selects, with its owner; none if it has ended or is ending.
+pub fn backend(pod: &Value) -> Option<Backend> {
+    let ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
+    if ended || pod.pointer("/metadata/deletionTimestamp").is_some() {
+        return None;
+    }
+    let set = owned_by(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
+    let owner = set.map_or(Owner::Other, |owner| Owner::ReplicaSet(text(owner, "/uid").to_owned()));
+    Some(Backend { name: text(pod, "/metadata/name").to_owned(), owner })
 }
 
 /// The owner that controls an object.
@@ -309,5 +291,4 @@ pub fn selector(selector: &Value) -> Option<String> {
 }
 
 #[cfg(test)]
-#[path = "read_tests.rs"]
 mod tests;

@@ -24,17 +24,6 @@ fn only_ready_addresses_that_are_not_terminating_count_as_endpoints() {
 }
 
 #[test]
-fn a_service_selects_by_all_keys_but_the_hash() {
-    let labels =
-        BTreeMap::from([("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "front".to_owned())]);
-    let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    assert!(selects(&of(&[("app", "web"), (HASH, "0abc")]), &labels));
-    assert!(!selects(&of(&[("app", "web"), ("tier", "back")]), &labels));
-    assert!(!selects(&of(&[(HASH, "0abc")]), &labels), "a selector of the hash alone names no workload");
-    assert!(!selects(&of(&[]), &labels));
-}
-
-#[test]
 fn a_template_keeps_fields_that_no_struct_knows_and_loses_only_the_hash() {
     let set = replica_set(&json!({
         "metadata": {"name": "web-1", "labels": {HASH: "1"},
@@ -87,31 +76,18 @@ fn a_rollout_without_status_is_a_fresh_one() {
 }
 
 #[test]
-fn pods_of_others_are_told_from_ours_and_from_those_that_came_since() {
+fn a_pod_counts_behind_a_service_until_it_ends_and_is_its_replica_set_s() {
     let owner = |kind: &str, uid: &str| json!([{"kind": kind, "uid": uid, "controller": true}]);
-    let set = |uid: &str, owner: Value, labels: Value| json!({"metadata": {"uid": uid, "ownerReferences": owner, "labels": labels}});
-    let sets = [
-        set("own", owner("Deployment", "d"), json!({})),
-        set("canary", owner("Rollout", "r"), json!({"steelyard.io/rollout": "web"})),
-        set("other", owner("Deployment", "e"), json!({})),
-    ];
-    let pod = |name: &str, owners: Value| json!({"metadata": {"name": name, "ownerReferences": owners}});
-    let mut leaving = pod("leaving", owner("ReplicaSet", "other"));
+    let pod = |owners: Value| json!({"metadata": {"name": "a", "ownerReferences": owners}});
+    let found = |pod: &Value| backend(pod).map(|backend| backend.owner);
+    assert_eq!(found(&pod(owner("ReplicaSet", "x"))), Some(Owner::ReplicaSet("x".to_owned())));
+    assert_eq!(found(&pod(owner("StatefulSet", "s"))), Some(Owner::Other));
+    assert_eq!(found(&pod(json!([]))), Some(Owner::Other));
+    let mut leaving = pod(owner("ReplicaSet", "x"));
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
-    let mut done = pod("done", owner("Job", "j"));
+    let mut done = pod(owner("Job", "j"));
     done["status"]["phase"] = "Succeeded".into();
-    let pods = [
-        pod("own-1", owner("ReplicaSet", "own")),
-        pod("canary-1", owner("ReplicaSet", "canary")),
-        pod("since-1", owner("ReplicaSet", "unknown")),
-        pod("other-1", owner("ReplicaSet", "other")),
-        pod("db-0", owner("StatefulSet", "s")),
-        pod("alone", json!([])),
-        leaving,
-        done,
-    ];
-    let found: Vec<_> = strangers(&pods, &sets, "d", "web").into_iter().collect();
-    assert_eq!(found, ["alone", "db-0", "other-1"]);
+    assert_eq!([found(&leaving), found(&done)], [None, None]);
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod zero_replicas;
 mod tests;
 
 pub use decide::decide;
+pub use ownership::{Backend, Owner};
 pub use plan::*;
 pub use revision::tag;
 pub use snapshot::*;

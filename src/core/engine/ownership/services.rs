@@ -41,3 +41,21 @@ pub(in crate::engine) fn carrying(s: &Snapshot) -> impl Iterator<Item = &Service
 pub(in crate::engine) fn services(s: &Snapshot) -> impl Iterator<Item = &Service> {
     carrying(s).filter(|service| holder(s, service).is_none())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::HASH;
+
+    #[test]
+    fn a_service_selects_by_all_keys_but_the_hash() {
+        let labels =
+            BTreeMap::from([("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "front".to_owned())]);
+        let of =
+            |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        assert!(selects(&of(&[("app", "web"), (HASH, "0abc")]), &labels));
+        assert!(!selects(&of(&[("app", "web"), ("tier", "back")]), &labels));
+        assert!(!selects(&of(&[(HASH, "0abc")]), &labels), "a selector of the hash alone names no workload");
+        assert!(!selects(&of(&[]), &labels));
+    }
+}

@@ -14,9 +14,6 @@ use crate::{
     traffic::gateway::{self, Original, Pair},
 };
 
-/// The longest value of a label, and the longest name of a Service, in bytes.
-pub(super) const LABEL: usize = 63;
-
 /// What a rollout works on.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct Setup {
@@ -96,7 +93,7 @@ fn deployment(s: &Snapshot, d: &Deployment) -> Vec<Refusal> {
         (d.recreate, Refusal::StrategyRecreate { deployment: name() }),
         (d.history_limit == 0, Refusal::RevisionHistoryLimit { deployment: name() }),
         (gates.is_some_and(|gates| !gates.is_empty()), Refusal::ReadinessGates { deployment: name() }),
-        (s.name.len() > LABEL, Refusal::NameTooLong(NameTooLong::Deployment { deployment: name() })),
+        (s.name.len() > service::LABEL, Refusal::NameTooLong(NameTooLong::Deployment { deployment: name() })),
     ];
     checks.into_iter().filter(|(wrong, _)| *wrong).map(|(_, refusal)| refusal).collect()
 }

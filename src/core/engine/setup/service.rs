@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::fit::LABEL;
 use crate::{
     api::{self, PlainService},
     engine::{
@@ -11,6 +10,9 @@ use crate::{
         snapshot::{Deployment, Exposure, Service, Snapshot},
     },
 };
+
+/// The longest value of a label, and the longest name of a Service, in bytes.
+pub(super) const LABEL: usize = 63;
 
 /// Services that other workloads share: pinned to one version of this one, they would leave the others
 /// without traffic.

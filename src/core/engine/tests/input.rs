@@ -29,7 +29,10 @@ const CASES: [Case; 11] = [
         &["policy p", "create it", "steelyard.io/policy"],
     ),
     (
-        |s| s.policy = Policy::Unreadable(vec![crate::policy::Fault::invalid("spec.strategy", "must be given")]),
+        |s| {
+            s.policy =
+                Policy::Unreadable(vec![crate::policy::Fault::invalid("spec.strategy", "must be given")])
+        },
         "PolicyInvalid",
         &["spec.strategy"],
     ),

@@ -11,11 +11,11 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ask::{self, Answer};
-use crate::{
-    api::RolloutPolicySpec,
-    policy::{self, Document, Kind, Place, Sort},
+use super::{
+    ask::{self, Answer},
+    found::Found,
 };
+use crate::policy::{self, Document, Kind, Place, Sort};
 
 /// The flags of `policy check`.
 #[derive(Debug, Args)]
@@ -51,25 +51,6 @@ pub(super) struct Finding {
     sort: &'static str,
     path: String,
     message: String,
-}
-
-/// One policy that was found.
-#[derive(Debug)]
-pub(super) struct Found {
-    pub(super) file: String,
-    pub(super) document: Document,
-    /// Where in the document the policy is: empty but for items of a List.
-    at: String,
-    value: Value,
-    pub(super) spec: Option<RolloutPolicySpec>,
-}
-
-impl Found {
-    /// Kind and name.
-    pub(super) fn told(&self) -> String {
-        let word = |pointer: &str| self.value.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
-        format!("{} {}", word("/kind"), word("/metadata/name"))
-    }
 }
 
 /// All that was found.
@@ -259,5 +240,4 @@ impl Report {
 }
 
 #[cfg(test)]
-#[path = "check_tests.rs"]
 mod tests;

@@ -1,0 +1,91 @@
+//! Reads what is around one Deployment.
+
+use std::time::Duration;
+
+use k8s_openapi::api::{apps, core::v1::Pod};
+use kube::{
+    Api, ResourceExt as _,
+    api::{ApiResource, DynamicObject, ListParams},
+    core::Status,
+};
+
+use super::{PluginError, connect::Cluster};
+use crate::{api::Rollout, cluster::read, view::Facts};
+
+/// How long one call may take.
+const LIMIT: Duration = Duration::from_secs(15);
+
+/// Reads what is around a Deployment: the Deployment before the Rollout, so that a status is never older than the template it is held against.
+pub(super) async fn read(cluster: &Cluster, name: &str) -> Result<Facts, PluginError> {
+    let namespace = cluster.namespace.as_str();
+    let raw = |resource: &ApiResource| {
+        Api::<DynamicObject>::namespaced_with(cluster.client.clone(), namespace, resource)
+    };
+    let deployments = raw(&ApiResource::erase::<apps::v1::Deployment>(&()));
+    let deployment = call("get", "Deployment", name, deployments.get_opt(name)).await?;
+    let rollout = present(call("get", "Rollout", name, rollouts(cluster).get(name)).await)?;
+    let deployment = deployment.and_then(|object| serde_json::to_value(object).ok());
+    let selector = deployment.as_ref().and_then(|object| read::selector(&object["spec"]["selector"]));
+    let Some(selector) = selector else {
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        return Ok(Facts { namespace, name, deployment, rollout, ..Facts::default() });
+    };
+    // The canary's own labels stay off the selector until the handover, so ReplicaSets are found by their owners.
+    let sets = raw(&ApiResource::erase::<apps::v1::ReplicaSet>(&()));
+    let sets = call("list", "ReplicaSets", "", sets.list(&ListParams::default())).await?;
+    let chosen = ListParams::default().labels(&selector);
+    let pods = Api::<Pod>::namespaced(cluster.client.clone(), namespace);
+    let pods = call("list", "pods", "", pods.list(&chosen)).await?;
+    let uids: Vec<String> = deployment
+        .as_ref()
+        .and_then(|object| object["metadata"]["uid"].as_str().map(str::to_owned))
+        .into_iter()
+        .chain(rollout.as_ref().and_then(|rollout| rollout.metadata.uid.clone()))
+        .collect();
+    let replica_sets = sets
+        .into_iter()
+        .filter(|set| {
+            set.owner_references().iter().any(|o| o.controller == Some(true) && uids.contains(&o.uid))
+        })
+        .filter_map(|set| serde_json::to_value(set).ok())
+        .collect();
+    let (namespace, name) = (namespace.to_owned(), name.to_owned());
+    Ok(Facts { namespace, name, deployment, rollout, replica_sets, pods: pods.items })
+}
+
+/// The Rollouts of the namespace that is meant.
+pub(super) fn rollouts(cluster: &Cluster) -> Api<Rollout> {
+    Api::namespaced(cluster.client.clone(), &cluster.namespace)
+}
+
+/// Makes a call, bounded in time, and names it if it fails.
+pub(super) async fn call<T>(
+    verb: &'static str,
+    kind: &'static str,
+    name: &str,
+    call: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, PluginError> {
+    let object = format!("{kind} {name}").trim_end().to_owned();
+    match tokio::time::timeout(LIMIT, call).await {
+        Ok(Ok(answer)) => Ok(answer),
+        // Without the definitions the API server doesn't know the kind: that is no missing object.
+        Ok(Err(kube::Error::Api(status))) if unknown_kind(&status) => Err(PluginError::NotInstalled),
+        Ok(Err(source)) => Err(PluginError::Call { verb, object, source: Box::new(source) }),
+        Err(_) => Err(PluginError::Timeout { verb, object, limit: LIMIT }),
+    }
+}
+
+/// What isn't there is no error.
+fn present<T>(answer: Result<T, PluginError>) -> Result<Option<T>, PluginError> {
+    match answer {
+        Err(PluginError::Call { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
+            Ok(None)
+        }
+        answer => answer.map(Some),
+    }
+}
+
+/// The API server's answer names the object, unless it doesn't know the kind.
+fn unknown_kind(status: &Status) -> bool {
+    status.is_not_found() && status.details.as_ref().is_none_or(|details| details.name.is_empty())
+}
