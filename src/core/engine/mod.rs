@@ -45,9 +45,6 @@ mod weight;
 mod widen;
 mod zero_replicas;
 
-#[cfg(test)]
-mod tests;
-
 pub use decide::decide;
 pub use ownership::{Backend, Owner};
 pub use plan::*;

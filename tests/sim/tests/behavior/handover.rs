@@ -1,7 +1,7 @@
 //! The exits of "the canary is the Deployment's", and what stands in for a handover.
 
 use super::*;
-use crate::api::{End, Handover};
+use steelyard_core::api::{End, Handover};
 
 /// A rollout of which the last write was the adoption, with a Deployment controller that hasn't looked yet.
 fn adopted() -> World {
@@ -11,8 +11,8 @@ fn adopted() -> World {
     world.until(|world| {
         world.status().trial.as_ref().is_some_and(|trial| trial.handover == Some(Handover::Adopted))
     });
-    world.controller = false;
-    assert!(world.pass());
+    world.stop(Actor::DeploymentController);
+    assert!(world.proceed());
     assert_eq!(world.canary().controller.as_deref(), Some("uid-web"));
     world
 }
@@ -20,18 +20,18 @@ fn adopted() -> World {
 #[test]
 fn a_canary_that_nobody_takes_is_taken_back_and_handed_over_again() {
     let mut world = adopted();
-    let until = world.s.now + 10.seconds();
+    let until = world.snapshot.now + 10.seconds();
     world.until(|world| {
         world
-            .s
+            .snapshot
             .replica_sets
             .iter()
             .all(|set| set.hash == "s1" || set.controller.as_deref() == Some("uid-web-rollout"))
     });
-    assert!(world.s.now >= until, "not before ten seconds are over");
+    assert!(world.snapshot.now >= until, "not before ten seconds are over");
     assert!(!world.canary().meta.labels.contains_key("app"), "off the Deployment's selector");
     assert_eq!(world.weight(), 100);
-    world.controller = true;
+    world.start(Actor::DeploymentController);
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
     assert_eq!(world.started, 4);
@@ -42,12 +42,12 @@ fn a_canary_that_fails_while_nobody_takes_it_comes_back() {
     let mut world = adopted();
     world.until(|world| {
         world
-            .s
+            .snapshot
             .replica_sets
             .iter()
             .all(|set| set.hash == "s1" || set.controller.as_deref() == Some("uid-web-rollout"))
     });
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
     assert_eq!(world.weight(), 0);
@@ -57,15 +57,15 @@ fn a_canary_that_fails_while_nobody_takes_it_comes_back() {
 fn a_gutted_canary_gives_its_traffic_to_stable_and_starts_over() {
     let mut world = adopted();
     world.canary().replicas = 3;
-    world.s.deployment.as_mut().unwrap().meta.generation += 1;
-    world.pass();
+    world.snapshot.deployment.as_mut().unwrap().meta.generation += 1;
+    world.proceed();
     assert_eq!(world.weight(), 0, "traffic first");
-    let hash = world.s.services[0].selector.get(crate::api::HASH).cloned();
+    let hash = world.snapshot.services[0].selector.get(steelyard_core::api::HASH).cloned();
     assert_eq!(hash.as_deref(), Some("s1"));
     world.until(|world| {
         world.status().trial.as_ref().is_some_and(|trial| trial.handover == Some(Handover::Filling))
     });
-    world.controller = true;
+    world.start(Actor::DeploymentController);
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
@@ -74,8 +74,8 @@ fn a_gutted_canary_gives_its_traffic_to_stable_and_starts_over() {
 fn a_stamped_canary_goes_on_though_some_of_stable_is_kept() {
     let mut world = adopted();
     world.canary().meta.annotations.insert("deployment.kubernetes.io/revision".into(), "2".into());
-    world.until(|world| !world.s.deployment.as_ref().unwrap().paused);
-    world.controller = true;
+    world.until(|world| !world.snapshot.deployment.as_ref().unwrap().paused);
+    world.start(Actor::DeploymentController);
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
@@ -84,7 +84,7 @@ fn a_stamped_canary_goes_on_though_some_of_stable_is_kept() {
 fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() {
     let mut world = World::stable();
     world.rest();
-    let before = world.s.routes[0].spec.clone();
+    let before = world.snapshot.routes[0].spec.clone();
     world.altering = true;
     world.push("demo:v2");
     world.rest();
@@ -92,10 +92,10 @@ fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() {
     let stable = world.status().stable.clone().unwrap();
     assert_eq!((stable.tag.as_str(), stable.revision.as_str()), ("v2", "native"));
     assert_eq!(world.status().history.last().unwrap().outcome, End::Complete);
-    assert_eq!(world.s.routes[0].spec, before);
-    assert!(!world.s.deployment.as_ref().unwrap().paused);
+    assert_eq!(world.snapshot.routes[0].spec, before);
+    assert!(!world.snapshot.deployment.as_ref().unwrap().paused);
     assert!(
-        world.s.replica_sets.iter().all(|set| set.controller.as_deref() == Some("uid-web")),
+        world.snapshot.replica_sets.iter().all(|set| set.controller.as_deref() == Some("uid-web")),
         "no canary is left"
     );
 }
@@ -105,24 +105,24 @@ fn an_altered_template_that_fails_comes_back_like_any_other() {
     let mut world = World::stable();
     world.rest();
     world.altering = true;
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.push("demo:v2");
     world.until(|world| world.status().phase == Phase::RolledBack);
-    assert!(world.s.deployment.as_ref().unwrap().paused);
+    assert!(world.snapshot.deployment.as_ref().unwrap().paused);
 }
 
 #[test]
 fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutted_canary() {
     let mut world = adopted();
-    let d = world.s.deployment.as_mut().unwrap();
+    let d = world.snapshot.deployment.as_mut().unwrap();
     d.replicas = 6;
     d.meta.generation += 1;
-    world.s.replica_sets[0].replicas = 6;
+    world.snapshot.replica_sets[0].replicas = 6;
     for _ in 0..5 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.weight(), 100, "the Deployment controller finishes by itself");
-    world.controller = true;
+    world.start(Actor::DeploymentController);
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
@@ -131,18 +131,18 @@ fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutt
 fn stables_template_pushed_in_the_moment_of_the_handover_is_served_by_the_pods_that_are_there() {
     let mut world = adopted();
     world.push("demo:v1");
-    world.pass();
+    world.proceed();
     assert_eq!(world.weight(), 0);
-    assert_eq!(world.s.services[0].selector[crate::api::HASH], "s1");
+    assert_eq!(world.snapshot.services[0].selector[steelyard_core::api::HASH], "s1");
     assert_eq!(
         world.canary().controller.as_deref(),
         Some("uid-web-rollout"),
         "else it would be ended under traffic"
     );
-    world.controller = true;
+    world.start(Actor::DeploymentController);
     for _ in 0..200 {
-        let more = world.pass();
-        assert_eq!(world.s.replica_sets[0].replicas, 4, "{:?}", world.status());
+        let more = world.proceed();
+        assert_eq!(world.snapshot.replica_sets[0].replicas, 4, "{:?}", world.status());
         if !more {
             break;
         }
@@ -150,6 +150,6 @@ fn stables_template_pushed_in_the_moment_of_the_handover_is_served_by_the_pods_t
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v1");
     assert_eq!(world.status().history.last().unwrap().outcome, End::Withdrawn);
-    assert!(!world.s.deployment.as_ref().unwrap().paused);
-    assert_eq!(world.s.replica_sets.len(), 1);
+    assert!(!world.snapshot.deployment.as_ref().unwrap().paused);
+    assert_eq!(world.snapshot.replica_sets.len(), 1);
 }

@@ -1,7 +1,7 @@
 //! Gates: what opens them, what they keep meanwhile, and that no way back waits at one.
 
 use super::*;
-use crate::api::{Intent, Opened, Promote, Word};
+use steelyard_core::api::{Intent, Opened, Promote, Word};
 
 /// A rollout of v2 under a policy with this gate between 25 % and 50 %; the world begins on Thursday, 1 January 1970.
 fn at(gate: &serde_json::Value) -> World {
@@ -10,7 +10,7 @@ fn at(gate: &serde_json::Value) -> World {
 
 fn steps(steps: &serde_json::Value) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.strategy = serde_json::from_value(json!({"canary": {"steps": steps}})).unwrap();
     world.rest();
     world.push("demo:v2");
@@ -45,14 +45,14 @@ fn a_person_s_gate_keeps_what_the_canary_has_until_this_step_is_promoted() {
     assert!(message(&world).contains("look at the board"));
     promote(&mut world, 1);
     for _ in 0..100 {
-        world.pass();
-        world.s.now += 1.second();
+        world.proceed();
+        world.snapshot.now += 1.second();
     }
     assert!(waits(&world, "Gate"), "a promotion of the step before is late");
     assert_eq!(world.canary().replicas, 1);
     assert_eq!(world.weights, [25]);
     promote(&mut world, 2);
-    let now = world.s.now;
+    let now = world.snapshot.now;
     world.rest();
     assert_eq!(world.weights, [25, 50, 100]);
     let by_ann = Opened { step: 2, by: "ann".into(), at: Some(now), said: None };
@@ -75,7 +75,7 @@ fn a_full_promotion_is_written_down_for_every_gate_that_it_goes_past() {
 fn metrics_guard_a_rollout_at_its_gate() {
     let mut world = at(&json!({"person": {"message": "look"}}));
     world.until(|world| waits(world, "Gate"));
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.rest();
     assert_eq!((world.status().phase, &world.weights[..]), (Phase::RolledBack, &[25, 0][..]));
 }
@@ -84,17 +84,17 @@ fn metrics_guard_a_rollout_at_its_gate() {
 fn a_window_says_when_it_opens_in_its_zone_and_opens_to_the_second() {
     let mut world =
         at(&json!({"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "zone": "Europe/Berlin"}}));
-    world.answer = Outcome::NoData;
+    world.measurement = Measurement::NoData;
     world.until(|world| world.status().weight == Some(25));
-    world.answer = Outcome::Value(1.0);
+    world.measurement = Measurement::Good;
     world.until(|world| waits(world, "Window"));
     assert_eq!(message(&world), "the window is shut; it opens on Fri 2 Jan 1970 at 09:00 Europe/Berlin");
     let opens: jiff::Timestamp = "1970-01-02T08:00:00Z".parse().unwrap();
     assert_eq!(world.status().waiting.as_ref().unwrap().until, Some(opens));
-    world.s.now = opens - 1.second();
-    while world.s.now < opens {
+    world.snapshot.now = opens - 1.second();
+    while world.snapshot.now < opens {
         assert!(waits(&world, "Window"));
-        assert!(world.pass(), "it looks again by itself");
+        assert!(world.proceed(), "it looks again by itself");
     }
     world.rest();
     let [gate] = &gates(&world)[..] else { panic!("one gate") };
@@ -116,12 +116,12 @@ fn a_gate_before_the_first_weight_needs_no_pod() {
 #[test]
 fn a_webhook_is_asked_with_longer_and_longer_pauses_until_it_says_yes() {
     let mut world = at(&json!({"webhook": {"name": "desk", "backoff": "2s", "metadata": {"a": "b"}}}));
-    world.word = Some((Word::No, "HTTP 503"));
+    world.webhook = Some((Word::No, "HTTP 503"));
     let mut times = Vec::new();
     while world.calls.len() < 5 {
         let before = world.calls.len();
-        let now = world.s.now;
-        assert!(world.pass());
+        let now = world.snapshot.now;
+        assert!(world.proceed());
         if world.calls.len() > before {
             times.push(now.as_second());
         }
@@ -129,7 +129,7 @@ fn a_webhook_is_asked_with_longer_and_longer_pauses_until_it_says_yes() {
     let pauses: Vec<i64> = times.windows(2).map(|two| two[1] - two[0]).collect();
     assert_eq!(pauses, [2, 4, 8, 16]);
     assert!(message(&world).contains("HTTP 503"), "{}", message(&world));
-    world.word = Some((Word::Yes, "HTTP 200 OK: ticket 17"));
+    world.webhook = Some((Word::Yes, "HTTP 200 OK: ticket 17"));
     world.rest();
     assert_eq!(world.calls.len(), 6);
     let [gate] = &gates(&world)[..] else { panic!("one gate") };
@@ -151,7 +151,7 @@ fn a_webhook_is_asked_with_longer_and_longer_pauses_until_it_says_yes() {
 #[test]
 fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
     let mut world = at(&json!({"webhook": {"name": "desk", "onRefusal": "fail", "retries": 2}}));
-    world.word = Some((Word::No, "HTTP 403 Forbidden"));
+    world.webhook = Some((Word::No, "HTTP 403 Forbidden"));
     world.rest();
     assert_eq!((world.calls.len(), &world.weights[..]), (3, &[25, 0][..]));
     let failure = world.status().failure.as_ref().unwrap();
@@ -162,9 +162,9 @@ fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
 #[test]
 fn a_webhook_that_cannot_be_asked_is_waited_for_under_either_rule() {
     let mut world = at(&json!({"webhook": {"name": "nobody", "onRefusal": "fail", "retries": 0}}));
-    world.word = Some((Word::Unasked, "there is no webhook named nobody"));
+    world.webhook = Some((Word::Unasked, "there is no webhook named nobody"));
     for _ in 0..300 {
-        world.pass();
+        world.proceed();
     }
     assert!(waits(&world, "Webhook") && message(&world).contains("nobody"), "{:?}", world.status());
     assert_eq!(world.weights, [25]);
@@ -173,7 +173,7 @@ fn a_webhook_that_cannot_be_asked_is_waited_for_under_either_rule() {
 #[test]
 fn no_way_back_waits_for_a_call_that_hangs() {
     let fails: [fn(&mut World); 3] = [
-        |world| world.answer = Outcome::Value(0.1),
+        |world| world.measurement = Measurement::Bad,
         |world| {
             world.want(|spec, revision| {
                 spec.abort = Some(Intent { revision: revision.into(), by: None });
@@ -184,10 +184,10 @@ fn no_way_back_waits_for_a_call_that_hangs() {
     for fail in fails {
         let mut world = at(&json!({"webhook": {"name": "slow"}}));
         world.until(|world| waits(world, "Webhook"));
-        let begun = world.s.now;
+        let begun = world.snapshot.now;
         fail(&mut world);
         world.until(|world| world.weight() == 0);
-        assert!(world.s.now.duration_since(begun).as_secs() <= 2, "{:?}", world.status());
+        assert!(world.snapshot.now.duration_since(begun).as_secs() <= 2, "{:?}", world.status());
         assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 0][..]));
     }
 }
@@ -201,20 +201,21 @@ fn an_answer_to_an_older_question_opens_nothing() {
         revision: call.revision.clone(),
         step: call.step,
         attempt: 1,
-        at: world.s.now,
+        at: world.snapshot.now,
         word: Word::Yes,
         said: String::new(),
     };
     for (revision, step, attempt) in
         [("0other", 1, 1), (&call.revision[..], 0, 1), (&call.revision[..], 1, 2)]
     {
-        world.s.answers = vec![Answer { revision: revision.to_owned(), step, attempt, ..answer.clone() }];
-        world.pass();
+        world.snapshot.answers =
+            vec![Answer { revision: revision.to_owned(), step, attempt, ..answer.clone() }];
+        world.proceed();
         assert!(waits(&world, "Webhook"), "{revision} {step} {attempt}");
     }
-    world.s.answers = vec![answer];
-    world.s.asking.clear();
-    world.word = Some((Word::No, "not asked again"));
+    world.snapshot.answers = vec![answer];
+    world.snapshot.asking.clear();
+    world.webhook = Some((Word::No, "not asked again"));
     world.rest();
     assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 50, 100][..]));
 }
@@ -226,10 +227,10 @@ fn an_attempt_is_counted_before_it_is_sent_and_a_lost_answer_is_asked_for_by_the
     assert_eq!(world.calls.len(), 1);
     // The process dies; the call may have been answered, and nobody heard it.
     world.die_after(0);
-    world.word = Some((Word::Yes, "HTTP 200 OK"));
-    let begun = world.s.now;
+    world.webhook = Some((Word::Yes, "HTTP 200 OK"));
+    let begun = world.snapshot.now;
     world.until(|world| world.calls.len() > 1);
-    assert_eq!((world.calls[1].attempt, world.s.now.duration_since(begun).as_secs()), (2, 5));
+    assert_eq!((world.calls[1].attempt, world.snapshot.now.duration_since(begun).as_secs()), (2, 5));
     assert_ne!(world.calls[0].question.id, world.calls[1].question.id);
     world.rest();
     assert_eq!(world.weights, [25, 50, 100]);
@@ -241,13 +242,13 @@ fn a_yes_that_comes_while_it_is_paused_is_kept_until_it_is_resumed() {
     world.until(|world| waits(world, "Webhook"));
     world.want(|spec, revision| spec.pause = Some(Intent { revision: revision.into(), by: None }));
     let call = world.calls[0].clone();
-    world.s.asking.clear();
-    let (revision, at) = (call.revision, world.s.now);
-    world.s.answers =
+    world.snapshot.asking.clear();
+    let (revision, at) = (call.revision, world.snapshot.now);
+    world.snapshot.answers =
         vec![Answer { revision, step: 1, attempt: 1, at, word: Word::Yes, said: "HTTP 200 OK".into() }];
     for _ in 0..100 {
-        world.pass();
-        world.s.now += 1.second();
+        world.proceed();
+        world.snapshot.now += 1.second();
     }
     assert_eq!((world.weights.len(), world.calls.len()), (1, 1));
     assert!(message(&world).contains("the gate is open"), "{}", message(&world));
@@ -269,7 +270,7 @@ fn a_person_opens_any_gate() {
 #[test]
 fn blue_green_waits_at_its_gate_with_the_preview_and_without_traffic() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.strategy =
         serde_json::from_value(json!({"blueGreen": {"gate": {"webhook": {"name": "desk"}}}})).unwrap();
     world.rest();
@@ -277,8 +278,8 @@ fn blue_green_waits_at_its_gate_with_the_preview_and_without_traffic() {
     world.until(|world| waits(world, "Webhook"));
     assert_eq!((world.started, world.weights.len()), (4, 0));
     assert_eq!(world.calls[0].question.moment, Moment::Last);
-    world.s.asking.clear();
-    world.word = Some((Word::Yes, "HTTP 200 OK"));
+    world.snapshot.asking.clear();
+    world.webhook = Some((Word::Yes, "HTTP 200 OK"));
     world.rest();
     assert_eq!(world.weights, [100]);
 }

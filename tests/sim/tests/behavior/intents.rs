@@ -1,7 +1,7 @@
 //! What people want, by the Rollout's spec.
 
 use super::*;
-use crate::api::{End, Intent, Promote, Retry};
+use steelyard_core::api::{End, Intent, Promote, Retry};
 
 fn intent(revision: &str) -> Intent {
     Intent { revision: revision.to_owned(), by: Some("ann".into()) }
@@ -19,9 +19,9 @@ fn a_paused_rollout_stays_at_its_weight_until_it_is_resumed() {
     let mut world = on_trial();
     world.until(|world| world.status().weight == Some(25));
     world.want(|spec, revision| spec.pause = Some(intent(revision)));
-    world.s.now += 1.hour();
+    world.snapshot.now += 1.hour();
     for _ in 0..200 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.weights, [25]);
     let waiting = world.status().waiting.clone().unwrap();
@@ -37,7 +37,7 @@ fn a_paused_rollout_still_comes_back() {
     let mut world = on_trial();
     world.until(|world| world.status().weight == Some(25));
     world.want(|spec, revision| spec.pause = Some(intent(revision)));
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
 }
@@ -53,10 +53,10 @@ fn an_intent_for_another_revision_does_nothing() {
 #[test]
 fn a_generation_names_a_revision_before_it_has_a_name() {
     let mut world = on_trial();
-    let generation = world.s.deployment.as_ref().unwrap().meta.generation.to_string();
+    let generation = world.snapshot.deployment.as_ref().unwrap().meta.generation.to_string();
     world.want(|spec, _| spec.pause = Some(intent(&generation)));
     for _ in 0..200 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.weights, [0u8; 0], "paused before its first weight");
 }
@@ -64,22 +64,22 @@ fn a_generation_names_a_revision_before_it_has_a_name() {
 #[test]
 fn a_promotion_goes_past_the_step_it_names_and_no_other() {
     let mut world = on_trial();
-    world.answer = Outcome::NoData;
+    world.measurement = Measurement::NoData;
     world.until(|world| world.status().weight == Some(25));
     let promote = |step| {
-        move |spec: &mut crate::api::RolloutSpec, revision: &str| {
+        move |spec: &mut steelyard_core::api::RolloutSpec, revision: &str| {
             spec.promote =
                 Some(Promote { revision: revision.into(), step: Some(step), ..Promote::default() });
         }
     };
     world.want(promote(2));
     for _ in 0..50 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.weights, [25]);
     world.want(promote(1));
     for _ in 0..100 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.weights, [25, 50], "past step 1, but not past step 2");
 }
@@ -87,7 +87,7 @@ fn a_promotion_goes_past_the_step_it_names_and_no_other() {
 #[test]
 fn a_full_promotion_goes_past_all_steps() {
     let mut world = on_trial();
-    world.answer = Outcome::NoData;
+    world.measurement = Measurement::NoData;
     world.until(|world| world.status().weight == Some(25));
     world.want(|spec, revision| {
         spec.promote = Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
@@ -115,20 +115,20 @@ fn an_abort_beats_a_promotion() {
 #[test]
 fn a_retry_tries_the_rejected_replica_set_once_more_and_each_attempt_once() {
     let mut world = on_trial();
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
-    let sets = world.s.replica_sets.len();
-    world.latched.clear();
-    let retry = |spec: &mut crate::api::RolloutSpec, revision: &str| {
+    let sets = world.snapshot.replica_sets.len();
+    world.failed.clear();
+    let retry = |spec: &mut steelyard_core::api::RolloutSpec, revision: &str| {
         spec.retry = Some(Retry { revision: revision.into(), attempt: 2, by: None });
     };
     world.want(retry);
     world.rest();
     assert_eq!(world.weights, [25, 0, 25, 0], "tried again, failed again, not a third time");
-    assert_eq!(world.s.replica_sets.len(), sets);
-    world.answer = Outcome::Value(1.0);
-    world.latched.clear();
+    assert_eq!(world.snapshot.replica_sets.len(), sets);
+    world.measurement = Measurement::Good;
+    world.failed.clear();
     world.want(|spec, revision| spec.retry = Some(Retry { revision: revision.into(), attempt: 3, by: None }));
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
@@ -141,20 +141,20 @@ fn skipping_sends_traffic_home_and_lets_the_deployment_roll_natively() {
     world.want(|spec, revision| spec.skip = Some(intent(revision)));
     world.rest();
     assert_eq!(world.weights, [25, 0]);
-    let d = world.s.deployment.as_ref().unwrap();
+    let d = world.snapshot.deployment.as_ref().unwrap();
     assert!(!d.paused && d.meta.labels.is_empty());
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
-    assert_eq!(world.s.services.len(), 1);
+    assert_eq!(world.snapshot.services.len(), 1);
 }
 
 #[test]
 fn a_rejected_template_can_be_skipped() {
     let mut world = on_trial();
-    world.answer = Outcome::Value(0.1);
+    world.measurement = Measurement::Bad;
     world.rest();
     world.want(|spec, revision| spec.skip = Some(intent(revision)));
     world.rest();
-    assert!(!world.s.deployment.as_ref().unwrap().paused);
+    assert!(!world.snapshot.deployment.as_ref().unwrap().paused);
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
     assert_eq!(world.status().phase, Phase::Stable);
 }

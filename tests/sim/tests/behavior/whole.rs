@@ -1,43 +1,23 @@
-//! Whole rollouts in a small world, in virtual time.
-
-mod chance;
-mod claims;
-mod gates;
-mod handover;
-mod input;
-mod intents;
-mod queue;
-mod switch;
-mod turns;
-mod unclear;
-mod world;
-
-use jiff::ToSpan as _;
-use serde_json::json;
-use world::World;
+//! Whole rollouts, from the push until nothing is left to do.
 
 use super::*;
-use crate::{
-    analysis::Outcome,
-    api::{self, Phase},
-};
 
 #[test]
 fn a_good_release_goes_out_in_steps_and_keeps_its_pods() {
     let mut world = World::stable();
     world.rest();
     assert_eq!(world.status().phase, Phase::Stable);
-    let before = world.s.routes[0].spec.clone();
+    let before = world.snapshot.routes[0].spec.clone();
     world.push("demo:v2");
     world.rest();
     assert_eq!(world.weights, [25, 50, 100]);
     assert_eq!(world.status().phase, Phase::Stable);
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
-    assert_eq!(world.s.routes[0].spec, before);
-    let d = world.s.deployment.as_ref().unwrap();
+    assert_eq!(world.snapshot.routes[0].spec, before);
+    let d = world.snapshot.deployment.as_ref().unwrap();
     assert!(!d.paused && d.meta.labels.is_empty());
-    assert_eq!(world.s.services.len(), 1);
-    assert!(!world.s.services[0].selector.contains_key(crate::api::HASH));
+    assert_eq!(world.snapshot.services.len(), 1);
+    assert!(!world.snapshot.services[0].selector.contains_key(steelyard_core::api::HASH));
     assert_eq!(world.started, 4, "only the canary's own pods ever start");
 }
 
@@ -45,22 +25,22 @@ fn a_good_release_goes_out_in_steps_and_keeps_its_pods() {
 fn at_rest_nothing_is_written_and_a_new_term_writes_nothing_either() {
     let mut world = World::stable();
     world.rest();
-    world.s.epoch += 1;
-    world.s.now += 1.hour();
-    assert_eq!(decide(&world.s), Decision::default());
+    world.snapshot.epoch += 1;
+    world.snapshot.now += 1.hour();
+    assert_eq!(world.decide(), Decision::default());
 }
 
 #[test]
 fn the_pass_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
     let mut world = World::stable();
     world.rest();
-    world.answer = Outcome::Value(0.2);
+    world.measurement = Measurement::Bad;
     world.push("demo:v2");
     while world.status().phase != Phase::RollingBack {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(
-        world.s.routes[0].meta.annotations[crate::api::FAILED],
+        world.snapshot.routes[0].meta.annotations[steelyard_core::api::FAILED],
         world.status().canary.as_ref().unwrap().revision
     );
     assert_eq!(world.weights, [25, 0]);
@@ -69,27 +49,27 @@ fn the_pass_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
     assert_eq!(status.phase, Phase::RolledBack);
     let failure = status.failure.as_ref().unwrap();
     assert_eq!((failure.reason.as_str(), failure.value), ("MetricFailed", Some(0.2)));
-    assert!(world.s.deployment.as_ref().unwrap().paused, "the rejected template stays held");
-    assert_eq!(world.s.routes[0].meta.annotations.len(), 0);
+    assert!(world.snapshot.deployment.as_ref().unwrap().paused, "the rejected template stays held");
+    assert_eq!(world.snapshot.routes[0].meta.annotations.len(), 0);
     world.push("demo:v1");
     world.rest();
     assert_eq!(world.status().phase, Phase::Stable);
     assert_eq!(world.started, 1, "going back starts no pod");
-    assert_eq!(world.s.replica_sets.len(), 1);
+    assert_eq!(world.snapshot.replica_sets.len(), 1);
 }
 
 #[test]
 fn no_data_neither_promotes_nor_rolls_back() {
     let mut world = World::stable();
     world.rest();
-    world.answer = Outcome::NoData;
+    world.measurement = Measurement::NoData;
     world.push("demo:v2");
     for _ in 0..300 {
-        world.pass();
+        world.proceed();
     }
     assert_eq!(world.status().phase, Phase::Stepping);
     assert_eq!(world.weights, [25]);
-    world.answer = Outcome::Value(1.0);
+    world.measurement = Measurement::Good;
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
@@ -100,7 +80,7 @@ fn a_newer_template_sends_traffic_home_before_it_starts_over() {
     world.rest();
     world.push("demo:v2");
     while world.status().weight != Some(50) {
-        world.pass();
+        world.proceed();
     }
     world.push("demo:v3");
     world.rest();
@@ -112,11 +92,11 @@ fn a_newer_template_sends_traffic_home_before_it_starts_over() {
 fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
     let mut world = World::stable();
     world.rest();
-    world.answer = Outcome::Value(0.2);
+    world.measurement = Measurement::Bad;
     world.push("demo:v2");
-    let first = world.die_on_the_way_back();
+    let first = die_on_rollback(&mut world);
     assert!(matches!(first, Write::Patch { kind: Kind::HttpRoute, .. }));
-    world.answer = Outcome::Value(1.0);
+    world.measurement = Measurement::Good;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
 }
@@ -124,7 +104,7 @@ fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
 #[test]
 fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     let mirror = api::Step { mirror: Some(20), ..api::Step::default() };
     spec.strategy.canary.as_mut().unwrap().steps.push(mirror);
     world.rest();
@@ -132,8 +112,11 @@ fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     assert_eq!((accepted.status.as_str(), accepted.reason.as_str()), ("False", "NotYetSupported"));
     world.push("demo:v2");
     world.rest();
-    assert_eq!(world.s.routes[0].spec["rules"][0]["backendRefs"], json!([{"name": "web", "port": 80}]));
-    assert!(world.s.deployment.as_ref().unwrap().paused);
+    assert_eq!(
+        world.snapshot.routes[0].spec["rules"][0]["backendRefs"],
+        json!([{"name": "web", "port": 80}])
+    );
+    assert!(world.snapshot.deployment.as_ref().unwrap().paused);
 }
 
 #[test]
@@ -142,14 +125,14 @@ fn a_push_in_the_moment_of_adoption_finishes_the_handover_and_starts_anew() {
     world.rest();
     world.push("demo:v2");
     loop {
-        let decision = decide(&world.s);
-        let adoption = |write: &&Write| matches!(write, Write::Patch { kind: Kind::ReplicaSet, ops, .. } if ops.len() == 3);
-        if let Some(adoption) = decision.writes.iter().find(adoption) {
-            world.write(adoption);
+        let decision = world.decide();
+        let adoption = |write: &Write| touches(write, "/metadata/ownerReferences");
+        if let Some(at) = decision.writes.iter().position(adoption) {
+            world.write(&decision.writes[at..=at]);
             world.push("demo:v3");
             break;
         }
-        world.pass();
+        world.proceed();
     }
     world.rest();
     assert_eq!(world.weights, [25, 50, 100, 25, 50, 100], "{:?}", world.status());
@@ -162,15 +145,15 @@ fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline
     let mut world = World::stable();
     world.rest();
     world.push("demo:v2");
-    while world.s.replica_sets.iter().all(|set| set.hash == "s1" || set.replicas == 0) {
-        world.pass();
+    while world.snapshot.replica_sets.iter().all(|set| set.hash == "s1" || set.replicas == 0) {
+        world.proceed();
     }
-    let canary = world.s.replica_sets.iter_mut().find(|set| set.hash != "s1").unwrap();
+    let canary = world.snapshot.replica_sets.iter_mut().find(|set| set.hash != "s1").unwrap();
     (canary.existing, canary.available) = (0, 0);
     canary.failure = Some("exceeded quota: four".into());
     let hash = canary.hash.clone();
-    world.s.pods.retain(|pod| pod.hash != hash);
-    for service in &mut world.s.services {
+    world.snapshot.pods.retain(|pod| pod.hash != hash);
+    for service in &mut world.snapshot.services {
         service.ready.retain(|pod| !pod.contains(&hash));
     }
     let status = |decision: &Decision| {
@@ -180,10 +163,10 @@ fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline
         });
         written.expect("a status")
     };
-    let waiting = status(&decide(&world.s)).waiting.unwrap();
+    let waiting = status(&world.decide()).waiting.unwrap();
     assert!(waiting.message.contains("exceeded quota: four"), "{waiting:?}");
     // A pod that stands there and never gets ready is named once it has had a moment to start.
-    world.s.replica_sets.iter_mut().for_each(|set| set.failure = None);
+    world.snapshot.replica_sets.iter_mut().for_each(|set| set.failure = None);
     let pod = Pod {
         name: "web-x".into(),
         hash,
@@ -192,16 +175,16 @@ fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline
         restarts: 0,
         deleting: false,
     };
-    world.s.pods.push(pod);
-    let young = decide(&world.s);
+    world.snapshot.pods.push(pod);
+    let young = world.decide();
     let waiting = status(&young).waiting.unwrap();
     assert!(!waiting.message.contains("NotReady"), "{waiting:?}");
-    world.s.rollout.as_mut().unwrap().status = *status(&young);
-    world.s.now = young.wake.unwrap();
-    let waiting = status(&decide(&world.s)).waiting.unwrap();
+    world.snapshot.rollout.as_mut().unwrap().status = *status(&young);
+    world.snapshot.now = young.wake.unwrap();
+    let waiting = status(&world.decide()).waiting.unwrap();
     assert!(waiting.message.contains("web-x: NotReady unready: [app]"), "{waiting:?}");
-    world.s.now = waiting.until.unwrap();
-    let failure = status(&decide(&world.s)).failure.unwrap();
+    world.snapshot.now = waiting.until.unwrap();
+    let failure = status(&world.decide()).failure.unwrap();
     assert_eq!(failure.reason, "PodsNotReady");
     assert!(failure.message.contains("web-x: NotReady"), "{failure:?}");
 }

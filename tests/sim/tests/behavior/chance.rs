@@ -3,7 +3,7 @@
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
-use crate::api::{EPOCH, FAILED, HASH, Intent, Promote, Retry};
+use steelyard_core::api::{EPOCH, FAILED, HASH, Intent, Promote, Retry};
 
 /// Something that happens.
 #[derive(Clone, Debug)]
@@ -13,7 +13,7 @@ enum Turn {
     /// The Deployment is scaled.
     Scale(i32),
     /// From now on Prometheus answers so.
-    Answer(Outcome),
+    Answer(Measurement),
     /// Somebody wants something of the revision on trial.
     Want(Wish),
     /// The Deployment controller stops, or goes on.
@@ -41,7 +41,7 @@ enum Wish {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let answer = prop_oneof![Just(Outcome::Value(1.0)), Just(Outcome::Value(0.1)), Just(Outcome::NoData)];
+    let answer = prop_oneof![Just(Measurement::Good), Just(Measurement::Bad), Just(Measurement::NoData)];
     let wish = prop_oneof![
         Just(Wish::Abort),
         Just(Wish::Pause),
@@ -67,24 +67,26 @@ fn take(world: &mut World, turn: &Turn) {
     match turn {
         Turn::Push(tag) => world.push(&format!("demo:v{tag}")),
         Turn::Scale(replicas) => world.scale(*replicas),
-        Turn::Answer(answer) => world.answer = answer.clone(),
+        Turn::Answer(answer) => world.measurement = *answer,
         Turn::Want(wish) => want(world, *wish),
-        Turn::Controller(runs) => world.controller = *runs,
+        Turn::Controller(true) => world.start(Actor::DeploymentController),
+        Turn::Controller(false) => world.stop(Actor::DeploymentController),
         Turn::Route => {
-            world.s.routes[0].spec = json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
+            world.snapshot.routes[0].spec =
+                json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
         }
         Turn::Service if world.weight() == 0 => {
-            world.s.services.retain(|service| service.meta.name == "web");
+            world.snapshot.services.retain(|service| service.meta.name == "web");
         }
         Turn::Unpin if world.weight() == 0 => {
-            world.s.services[0].selector.remove(HASH);
+            world.snapshot.services[0].selector.remove(HASH);
         }
         // With weight on it the router has nobody to send to, or the Service shows the canary, until the next pass.
         Turn::Service | Turn::Unpin => {}
         Turn::Die(writes) => world.die_after(*writes),
         Turn::Pass(passes) => {
             for _ in 0..*passes {
-                world.pass();
+                world.proceed();
             }
         }
     }
@@ -92,10 +94,10 @@ fn take(world: &mut World, turn: &Turn) {
 
 fn want(world: &mut World, wish: Wish) {
     if matches!(wish, Wish::Retry(_)) {
-        world.latched.clear();
+        world.failed.clear();
     }
     world.want(|spec, revision| {
-        *spec = crate::api::RolloutSpec::default();
+        *spec = steelyard_core::api::RolloutSpec::default();
         let intent = Some(Intent { revision: revision.into(), by: None });
         match wish {
             Wish::Abort => spec.abort = intent,
@@ -112,16 +114,16 @@ fn want(world: &mut World, wish: Wish) {
 
 /// Nobody disturbs it any more: it comes to rest, one version serves alone, and nothing of a rollout is left.
 fn comes_to_rest(mut world: World) {
-    world.controller = true;
-    world.answer = Outcome::Value(1.0);
+    world.start(Actor::DeploymentController);
+    world.measurement = Measurement::Good;
     want(&mut world, Wish::Nothing);
     world.scale(4);
     world.rest();
     let status = world.status().clone();
     assert_eq!(status.trial, None, "{status:?}");
-    let d = world.s.deployment.clone().unwrap();
-    let active: Vec<_> = world.s.replica_sets.iter().filter(|set| set.replicas > 0).collect();
-    assert_eq!(active.len(), 1, "{:?}", world.s.replica_sets);
+    let d = world.snapshot.deployment.clone().unwrap();
+    let active: Vec<_> = world.snapshot.replica_sets.iter().filter(|set| set.replicas > 0).collect();
+    assert_eq!(active.len(), 1, "{:?}", world.snapshot.replica_sets);
     assert_eq!((active[0].replicas, active[0].controller.as_deref()), (4, Some("uid-web")));
     match status.phase {
         Phase::Stable => {
@@ -134,18 +136,24 @@ fn comes_to_rest(mut world: World) {
         }
         other => panic!("{other:?}: {status:?}"),
     }
-    assert_eq!(world.s.routes[0].spec, json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]}));
-    assert_eq!(world.s.services.len(), 1);
-    assert!(!world.s.services[0].selector.contains_key(HASH));
-    assert!(world.s.routes[0].meta.managed.is_empty() && world.s.services[0].meta.managed.is_empty());
-    for marks in [&world.s.routes[0].meta.annotations, &world.s.services[0].meta.annotations] {
+    assert_eq!(
+        world.snapshot.routes[0].spec,
+        json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]})
+    );
+    assert_eq!(world.snapshot.services.len(), 1);
+    assert!(!world.snapshot.services[0].selector.contains_key(HASH));
+    assert!(
+        world.snapshot.routes[0].meta.managed.is_empty()
+            && world.snapshot.services[0].meta.managed.is_empty()
+    );
+    for marks in [&world.snapshot.routes[0].meta.annotations, &world.snapshot.services[0].meta.annotations] {
         assert!(!marks.contains_key(EPOCH) && !marks.contains_key(FAILED), "{marks:?}");
     }
-    assert!(world.s.rollout.as_ref().unwrap().finalizers.is_empty());
+    assert!(world.snapshot.rollout.as_ref().unwrap().finalizers.is_empty());
 }
 
 /// Canary and blue-green, by a route and without one.
-fn ways(way: usize) -> (crate::api::Strategy, crate::api::Traffic) {
+fn ways(way: usize) -> (steelyard_core::api::Strategy, steelyard_core::api::Traffic) {
     let steps = json!({"canary": {"steps": [{"weight": 25, "hold": "5s"}, {"weight": 50, "hold": "5s"}], "bake": "5s"}});
     let switch =
         json!({"blueGreen": {"before": {"hold": "5s"}, "after": {"hold": "5s"}, "keepStable": "10s"}});
@@ -168,7 +176,7 @@ proptest! {
     #[test]
     fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
         let mut world = World::stable();
-        let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+        let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
         (spec.strategy, spec.traffic) = ways(way);
         world.rest();
         for turn in &turns {
@@ -184,7 +192,7 @@ fn a_deployment_scaled_to_zero_while_its_canary_is_handed_over_wakes_up_again() 
     world.rest();
     world.push("demo:v2");
     for _ in 0..54 {
-        world.pass();
+        world.proceed();
     }
     world.scale(0);
     world.die_after(1);

@@ -3,9 +3,8 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::world::World;
-use crate::{
-    analysis::Outcome,
+use sim::{Measurement, World};
+use steelyard_core::{
     api::{EPOCH, End, FAILED, HASH, Phase},
     engine::*,
 };
@@ -23,8 +22,8 @@ fn rival(since: i64, idle: bool) -> Rival {
 /// A world whose Rollout was made in the tenth second, and that is accepted if it is alone behind its Service.
 fn tenth(rivals: &[Rival]) -> World {
     let mut world = World::stable();
-    world.s.rollout.as_mut().unwrap().meta.created = Timestamp::from_second(10).ok();
-    world.s.services[0].rivals = rivals.to_vec();
+    world.snapshot.rollout.as_mut().unwrap().meta.created = Timestamp::from_second(10).ok();
+    world.snapshot.services[0].rivals = rivals.to_vec();
     world.rest();
     world
 }
@@ -32,12 +31,10 @@ fn tenth(rivals: &[Rival]) -> World {
 /// Writes what is decided until nothing is: the pods behind a Service that another rollout has pinned are not of this world.
 fn settle(world: &mut World) {
     for _ in 0..50 {
-        let decision = decide(&world.s);
-        for write in &decision.writes {
-            world.write(write);
-        }
+        let decision = world.decide();
+        world.write(&decision.writes);
         match decision.wake {
-            Some(wake) => world.s.now = wake.max(world.s.now),
+            Some(wake) => world.snapshot.now = wake.max(world.snapshot.now),
             None if decision.writes.is_empty() => return,
             None => {}
         }
@@ -53,7 +50,7 @@ fn accepted(world: &World) -> (&str, &str) {
 #[test]
 fn a_newcomer_behind_the_service_stops_no_rollout_of_the_first() {
     let mut world = tenth(&[]);
-    world.s.services[0].rivals = vec![rival(20, true)];
+    world.snapshot.services[0].rivals = vec![rival(20, true)];
     world.push("demo:v2");
     world.rest();
     assert_eq!(
@@ -73,8 +70,8 @@ fn the_newcomer_says_conflict_names_the_first_and_goes_on_once_that_has_left() {
         for word in ["Service web", "Deployment shop", "Deployment web", "app=web"] {
             assert!(message.contains(word), "{message}");
         }
-        assert_eq!(world.s.replica_sets.len(), 1, "nothing was started");
-        world.s.services[0].rivals.clear();
+        assert_eq!(world.snapshot.replica_sets.len(), 1, "nothing was started");
+        world.snapshot.services[0].rivals.clear();
         world.rest();
         assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
     }
@@ -103,13 +100,13 @@ fn what_served_beside_it_before_it_was_accepted_is_not_cut_off_whoever_came_firs
 #[test]
 fn the_pin_of_a_rollout_that_came_first_is_never_touched() {
     let mut world = tenth(&[]);
-    world.s.services[0].rivals = vec![rival(20, false)];
-    world.s.services[0].selector.insert(HASH.into(), "theirs".into());
-    world.s.services[0].meta.annotations.insert(EPOCH.into(), "1".into());
+    world.snapshot.services[0].rivals = vec![rival(20, false)];
+    world.snapshot.services[0].selector.insert(HASH.into(), "theirs".into());
+    world.snapshot.services[0].meta.annotations.insert(EPOCH.into(), "1".into());
     settle(&mut world);
     assert_eq!(accepted(&world).0, "Conflict");
-    assert_eq!(world.s.services[0].selector[HASH], "theirs");
-    assert!(world.s.services[0].meta.annotations.contains_key(EPOCH));
+    assert_eq!(world.snapshot.services[0].selector[HASH], "theirs");
+    assert!(world.snapshot.services[0].meta.annotations.contains_key(EPOCH));
 }
 
 #[test]
@@ -117,14 +114,14 @@ fn of_two_that_began_in_the_same_moment_the_later_one_withdraws() {
     let mut world = tenth(&[]);
     world.push("demo:v2");
     world.until(|world| world.status().trial.is_some());
-    world.s.services[0].rivals = vec![rival(5, false)];
-    world.s.services[0].selector.insert(HASH.into(), "theirs".into());
+    world.snapshot.services[0].rivals = vec![rival(5, false)];
+    world.snapshot.services[0].selector.insert(HASH.into(), "theirs".into());
     settle(&mut world);
     let last = world.status().history.last().unwrap();
     assert_eq!((last.outcome, last.reason.as_deref()), (End::Withdrawn, Some("Conflict")));
     assert_eq!((accepted(&world).0, world.status().phase), ("Conflict", Phase::Preparing));
-    assert_eq!(world.s.services[0].selector[HASH], "theirs");
-    assert!(world.weights.is_empty() && world.s.replica_sets.len() == 1);
+    assert_eq!(world.snapshot.services[0].selector[HASH], "theirs");
+    assert!(world.weights.is_empty() && world.snapshot.replica_sets.len() == 1);
 }
 
 #[test]
@@ -133,18 +130,18 @@ fn two_rollouts_behind_one_route_leave_each_others_marks_and_weights() {
     let backend = |name: &str, weight: i64| json!({"name": name, "port": 80, "weight": weight});
     let theirs = [backend("shop", 90), backend("shop-canary", 10)];
     let spec = json!({"rules": [{"backendRefs": [backend("web", 100), theirs[0], theirs[1]]}]});
-    world.s.routes[0].spec = spec.clone();
-    world.s.routes[0].meta.annotations = [(FAILED.into(), "0atheirs".into())].into();
+    world.snapshot.routes[0].spec = spec.clone();
+    world.snapshot.routes[0].meta.annotations = [(FAILED.into(), "0atheirs".into())].into();
     world.rest();
-    world.answer = Outcome::Value(0.2);
+    world.measurement = Measurement::Bad;
     world.push("demo:v2");
     world.until(|world| world.status().phase == Phase::RollingBack);
     let own = world.status().canary.as_ref().unwrap().revision.clone();
-    assert_eq!(world.s.routes[0].meta.annotations[FAILED], format!("0atheirs,{own}"));
+    assert_eq!(world.snapshot.routes[0].meta.annotations[FAILED], format!("0atheirs,{own}"));
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
-    assert_eq!(world.s.routes[0].meta.annotations[FAILED], "0atheirs");
-    assert_eq!(world.s.routes[0].spec, spec);
+    assert_eq!(world.snapshot.routes[0].meta.annotations[FAILED], "0atheirs");
+    assert_eq!(world.snapshot.routes[0].spec, spec);
     assert_eq!(world.weights, [25, 0]);
 }
 
@@ -162,10 +159,10 @@ fn a_mark_of_a_later_term_is_found_on_whatever_a_rollout_works_on_and_told_with_
         let mut world = tenth(&[]);
         world.push("demo:v2");
         world.until(|world| world.status().trial.is_some());
-        assert_eq!(epoch::later(&world.s), None);
-        *mark(&mut world.s) = 9;
-        assert_eq!(epoch::later(&world.s), Some((object.to_owned(), 9)));
-        let event = epoch::foreign(object, 9, 1);
+        assert_eq!(term::later(&world.snapshot), None);
+        *mark(&mut world.snapshot) = 9;
+        assert_eq!(term::later(&world.snapshot), Some((object.to_owned(), 9)));
+        let event = term::foreign(object, 9, 1);
         assert!(
             event.warning && event.note.contains(object) && event.note.contains("remove it"),
             "{event:?}"

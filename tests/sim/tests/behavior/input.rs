@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use super::world::World;
-use crate::{
+use sim::World;
+use steelyard_core::{
     api::{self, Phase},
     engine::*,
 };
@@ -82,13 +82,13 @@ fn shared_route(weight: i64) -> serde_json::Value {
 /// Decides once on a template that was pushed, and writes what was decided: nothing but the status.
 fn refuse(world: &mut World) {
     world.push("demo:v2");
-    let decision = decide(&world.s);
+    let decision = world.decide();
     assert!(decision.in_flight, "what could cure it is watched");
     for write in &decision.writes {
         assert!(matches!(write, Write::Status { .. }), "{decision:?}");
-        world.write(write);
     }
-    assert_eq!(world.s.replica_sets.len(), 1, "no canary");
+    world.write(&decision.writes);
+    assert_eq!(world.snapshot.replica_sets.len(), 1, "no canary");
     assert_eq!(world.status().waiting.as_ref().map(|w| w.reason.as_str()), Some("NotAccepted"));
 }
 
@@ -97,8 +97,8 @@ fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_cu
     for (spoil, reason, words) in CASES {
         let mut world = World::stable();
         world.rest();
-        let mut good = world.s.clone();
-        spoil(&mut world.s);
+        let mut good = world.snapshot.clone();
+        spoil(&mut world.snapshot);
         refuse(&mut world);
         let (said, message) = refused(&world);
         assert_eq!(said, reason, "{message}");
@@ -106,9 +106,10 @@ fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_cu
         for word in words {
             assert!(message.contains(word), "{reason}: {message}");
         }
-        let (template, status) = (deployment(&mut world.s).template.clone(), world.s.rollout.clone());
+        let (template, status) =
+            (deployment(&mut world.snapshot).template.clone(), world.snapshot.rollout.clone());
         (good.rollout, deployment(&mut good).template) = (status, template);
-        world.s = good;
+        world.snapshot = good;
         world.push("demo:v2");
         world.rest();
         assert_eq!(world.status().phase, Phase::Stable, "{reason}");
@@ -120,13 +121,12 @@ fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_cu
 fn weights_multiplied_as_the_refusal_says_can_be_shared() {
     let mut world = World::stable();
     world.rest();
-    world.s.routes[0].spec = shared_route(1);
+    world.snapshot.routes[0].spec = shared_route(1);
     refuse(&mut world);
-    world.s.routes[0].spec = shared_route(4);
-    assert!(!decide(&world.s).writes.is_empty());
-    for write in decide(&world.s).writes {
-        world.write(&write);
-    }
+    world.snapshot.routes[0].spec = shared_route(4);
+    assert!(!world.decide().writes.is_empty());
+    let writes = world.decide().writes;
+    world.write(&writes);
     assert!(world.status().conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "True"));
     assert!(world.status().trial.is_some());
 }
@@ -134,10 +134,10 @@ fn weights_multiplied_as_the_refusal_says_can_be_shared() {
 #[test]
 fn all_that_is_wrong_with_a_deployment_is_said_at_once() {
     let mut world = World::stable();
-    let d = deployment(&mut world.s);
+    let d = deployment(&mut world.snapshot);
     (d.recreate, d.history_limit) = (true, 0);
     d.template["spec"]["readinessGates"] = json!([{"conditionType": "example.com/ready"}]);
-    world.s.taken = ["web-canary".into()].into();
+    world.snapshot.taken = ["web-canary".into()].into();
     world.rest();
     let (reason, message) = refused(&world);
     assert_eq!(reason, "StrategyRecreate");
@@ -151,32 +151,27 @@ fn all_that_is_wrong_with_a_deployment_is_said_at_once() {
 #[test]
 fn what_is_refused_at_rest_is_accepted_as_soon_as_it_is_cured() {
     let mut world = World::stable();
-    world.s.taken = ["web-canary".into()].into();
+    world.snapshot.taken = ["web-canary".into()].into();
     world.rest();
-    assert!(decide(&world.s).in_flight, "the cure may be a Service that nobody would watch otherwise");
-    world.s.taken.clear();
+    assert!(world.decide().in_flight, "the cure may be a Service that nobody would watch otherwise");
+    world.snapshot.taken.clear();
     world.rest();
     assert!(world.status().conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "True"));
-    assert!(!decide(&world.s).in_flight, "at rest nothing is watched");
+    assert!(!world.decide().in_flight, "at rest nothing is watched");
 }
 
 #[test]
 fn pods_whose_generated_names_are_cut_are_listed_in_queries() {
     let mut world = World::stable();
     let long = "w".repeat(54);
-    world.s.replica_sets[0].meta.name = format!("{long}-s1");
-    world.s.name.clone_from(&long);
-    world.s.rollout.as_mut().unwrap().meta.name.clone_from(&long);
-    deployment(&mut world.s).meta.name.clone_from(&long);
+    world.snapshot.replica_sets[0].meta.name = format!("{long}-s1");
+    world.snapshot.name.clone_from(&long);
+    world.snapshot.rollout.as_mut().unwrap().meta.name.clone_from(&long);
+    deployment(&mut world.snapshot).meta.name.clone_from(&long);
     world.rest();
     world.push("demo:v2");
-    let query = loop {
-        let decision = decide(&world.s);
-        if let Some(ask) = decision.asks.first() {
-            break ask.query.clone();
-        }
-        assert!(world.pass(), "{:?}", world.status());
-    };
+    world.until(|world| !world.snapshot.readings.is_empty());
+    let query = world.snapshot.readings[0].query.clone();
     let canary = world.status().canary.as_ref().unwrap().replica_set.clone();
     assert!(query.contains(&format!("pod=~\"{canary}-0\"")), "{query}");
 }

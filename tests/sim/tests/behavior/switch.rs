@@ -3,11 +3,11 @@
 use jiff::{SignedDuration, ToSpan as _};
 
 use super::*;
-use crate::api::{HASH, Handover, OnFail, Side};
+use steelyard_core::api::{HASH, Handover, OnFail, Side};
 
 fn world(strategy: serde_json::Value, traffic: serde_json::Value) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.strategy = serde_json::from_value(strategy).unwrap();
     spec.traffic = serde_json::from_value(traffic).unwrap();
     world.rest();
@@ -28,7 +28,7 @@ fn by_service() -> serde_json::Value {
 
 /// Which version a Service leads to: `s1`, the canary's hash, or both.
 fn pin(world: &World) -> Option<&String> {
-    world.s.services[0].selector.get(HASH)
+    world.snapshot.services[0].selector.get(HASH)
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_switch_by_route_gives_all_at_once_and_the_services_flip_with_it() {
 fn a_preview_is_measured_without_traffic_and_a_bad_one_never_gets_any() {
     for traffic in [by_route(), by_service()] {
         let mut world = world(blue_green(), traffic);
-        world.answer = Outcome::Value(0.2);
+        world.measurement = Measurement::Bad;
         world.push("demo:v2");
         world.rest();
         let status = world.status();
@@ -66,10 +66,10 @@ fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns
         let mut world = world(blue_green(), traffic);
         world.push("demo:v2");
         world.until(|world| world.status().step.as_deref() == Some("3/3"));
-        let begun = world.s.now;
-        world.until(|world| world.s.now >= begun + 10.seconds());
-        assert_eq!(world.s.replica_sets[0].replicas, 4);
-        world.answer = Outcome::Value(0.2);
+        let begun = world.snapshot.now;
+        world.until(|world| world.snapshot.now >= begun + 10.seconds());
+        assert_eq!(world.snapshot.replica_sets[0].replicas, 4);
+        world.measurement = Measurement::Bad;
         world.until(|world| world.status().phase == Phase::RollingBack);
         assert_eq!(pin(&world).map(String::as_str), Some("s1"), "flipped back in the pass that saw it");
         let trial = world.status().trial.as_ref().unwrap();
@@ -86,11 +86,11 @@ fn a_version_that_held_all_traffic_is_handed_over_without_asking_the_router_agai
         let mut world = world(policy, by_route());
         world.push("demo:v2");
         world.until(|world| world.status().phase == Phase::Promoting);
-        let since = world.s.now;
+        let since = world.snapshot.now;
         world.until(|world| world.status().trial.as_ref().unwrap().handover > Some(Handover::Filling));
-        world.s.now.duration_since(since)
+        world.snapshot.now.duration_since(since)
     };
-    let drain = World::stable().s.drain;
+    let drain = World::stable().snapshot.drain;
     assert_eq!(filling(blue_green()), SignedDuration::ZERO);
     let canary = |last| json!({"canary": {"steps": [{"weight": last, "hold": "5s"}]}});
     assert_eq!(filling(canary(100)), SignedDuration::ZERO);
@@ -100,7 +100,7 @@ fn a_version_that_held_all_traffic_is_handed_over_without_asking_the_router_agai
 #[test]
 fn a_switch_by_service_flips_its_pin_and_leaves_the_route_alone() {
     let mut world = world(blue_green(), by_service());
-    let before = world.s.routes[0].clone();
+    let before = world.snapshot.routes[0].clone();
     world.push("demo:v2");
     world.until(|world| world.status().weight == Some(100));
     let revision = world.status().canary.as_ref().unwrap().revision.clone();
@@ -109,7 +109,7 @@ fn a_switch_by_service_flips_its_pin_and_leaves_the_route_alone() {
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
     assert_eq!(
-        (world.s.routes[0].spec.clone(), &world.s.routes[0].meta.annotations),
+        (world.snapshot.routes[0].spec.clone(), &world.snapshot.routes[0].meta.annotations),
         (before.spec, &before.meta.annotations)
     );
     assert_eq!((pin(&world), world.started), (None, 4));
@@ -125,7 +125,7 @@ fn a_canary_without_a_router_shares_by_the_number_of_pods_and_then_flips() {
     assert_eq!(world.canary().replicas, 1);
     world.until(|world| world.status().observed_weight == Some(50));
     assert_eq!((world.status().weight, world.canary().replicas), (Some(50), 4));
-    assert_eq!(world.s.replica_sets[0].replicas, 4, "stable never shrinks");
+    assert_eq!(world.snapshot.replica_sets[0].replicas, 4, "stable never shrinks");
     world.until(|world| world.status().weight == Some(100));
     assert_ne!(pin(&world).map(String::as_str), None);
     world.rest();
@@ -146,8 +146,8 @@ fn weights_that_pods_cannot_share_by_their_number_are_refused_with_their_place()
 #[test]
 fn a_service_with_a_local_traffic_policy_is_not_switched_and_says_so() {
     let mut world = World::stable();
-    world.s.services[0].exposure = Exposure::Local;
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    world.snapshot.services[0].exposure = Exposure::Local;
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.traffic = serde_json::from_value(by_service()).unwrap();
     world.rest();
     let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
@@ -159,13 +159,13 @@ fn a_crash_after_the_flip_back_but_before_the_status_is_known_for_a_way_back() {
     let mut world = world(blue_green(), by_service());
     world.push("demo:v2");
     world.until(|world| world.status().weight == Some(100));
-    world.answer = Outcome::Value(0.2);
-    let first = world.die_on_the_way_back();
+    world.measurement = Measurement::Bad;
+    let first = die_on_rollback(&mut world);
     assert!(matches!(first, Write::Patch { kind: Kind::Service, .. }));
-    world.answer = Outcome::Value(1.0);
+    world.measurement = Measurement::Good;
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
-    assert!(world.s.services[0].meta.annotations.is_empty());
+    assert!(world.snapshot.services[0].meta.annotations.is_empty());
 }
 
 #[test]
@@ -174,10 +174,10 @@ fn a_bake_keeps_stable_beside_a_canary_that_has_everything() {
     let mut world = world(steps, by_route());
     world.push("demo:v2");
     world.until(|world| world.status().weight == Some(100));
-    let begun = world.s.now;
+    let begun = world.snapshot.now;
     world.until(|world| world.status().phase == Phase::Promoting);
-    assert!(world.s.now >= begun + 30.seconds());
-    assert_eq!(world.s.replica_sets[0].replicas, 4);
+    assert!(world.snapshot.now >= begun + 30.seconds());
+    assert_eq!(world.snapshot.replica_sets[0].replicas, 4);
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
@@ -186,12 +186,12 @@ fn a_bake_keeps_stable_beside_a_canary_that_has_everything() {
 fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_in_steps() {
     for (within, weights) in [("1h", vec![100]), ("1s", vec![25, 50, 100])] {
         let mut world = World::stable();
-        let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+        let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
         spec.rollback_window = Some(serde_json::from_value(json!({"within": within})).unwrap());
         world.rest();
         world.push("demo:v2");
         world.rest();
-        world.s.now += 1.minute();
+        world.snapshot.now += 1.minute();
         world.weights = Vec::new();
         world.push("demo:v1");
         world.rest();
@@ -203,12 +203,12 @@ fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_
 #[test]
 fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
     world.rest();
     world.push("demo:v2");
     world.rest();
-    world.answer = Outcome::Value(0.2);
+    world.measurement = Measurement::Bad;
     world.weights = Vec::new();
     world.push("demo:v1");
     world.rest();
@@ -219,13 +219,13 @@ fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
 #[test]
 fn a_failure_may_write_stables_template_back_and_a_second_push_of_it_is_not_tried() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     spec.on_fail = OnFail::Revert;
     world.rest();
-    world.answer = Outcome::Value(0.2);
+    world.measurement = Measurement::Bad;
     world.push("demo:v2");
     world.rest();
-    let d = world.s.deployment.as_ref().unwrap();
+    let d = world.snapshot.deployment.as_ref().unwrap();
     assert_eq!(d.template["spec"]["containers"][0]["image"], "demo:v1");
     assert!(!d.paused);
     let status = world.status();
@@ -236,12 +236,12 @@ fn a_failure_may_write_stables_template_back_and_a_second_push_of_it_is_not_trie
     world.rest();
     assert_eq!(world.status().phase, Phase::RolledBack);
     assert_eq!((&world.weights, world.started), (&weights, started));
-    assert!(world.s.deployment.as_ref().unwrap().paused, "a fight over the template has an end");
-    world.answer = Outcome::Value(1.0);
+    assert!(world.snapshot.deployment.as_ref().unwrap().paused, "a fight over the template has an end");
+    world.measurement = Measurement::Good;
     world.push("demo:v3");
     world.rest();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v3");
-    assert_eq!(world.s.replica_sets.len(), 2, "what was rejected is gone");
+    assert_eq!(world.snapshot.replica_sets.len(), 2, "what was rejected is gone");
 }
 
 #[test]

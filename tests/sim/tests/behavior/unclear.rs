@@ -1,35 +1,30 @@
 //! Looks that give no number, and what the policy makes of them.
 
-use super::world::World;
-use crate::{
-    analysis::{ErrorClass, Outcome},
+use sim::{Measurement, World};
+use steelyard_core::{
     api::{self, NoData, Phase, Unclear},
     engine::*,
 };
 
 /// A push under a policy that says something else of what is unclear, run until nothing is left to do or nothing changes.
-fn pushed(answer: Outcome, change: impl FnOnce(&mut api::Analysis)) -> World {
+fn pushed(answer: Measurement, change: impl FnOnce(&mut api::Analysis)) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.s.policy else { unreachable!() };
+    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
     change(&mut spec.analysis);
     world.rest();
-    world.answer = answer;
+    world.measurement = answer;
     world.push("demo:v2");
     for _ in 0..400 {
-        if !world.pass() {
+        if !world.proceed() {
             break;
         }
     }
     world
 }
 
-fn error() -> Outcome {
-    Outcome::error(ErrorClass::Server, "HTTP 503")
-}
-
 #[test]
 fn no_data_is_a_failed_look_only_where_the_policy_says_so_and_only_once_there_could_be_some() {
-    let world = pushed(Outcome::NoData, |analysis| analysis.metrics[0].no_data = NoData::Fail);
+    let world = pushed(Measurement::NoData, |analysis| analysis.metrics[0].no_data = NoData::Fail);
     assert_eq!((world.status().phase, world.weights.as_slice()), (Phase::RolledBack, &[25, 0][..]));
     let failure = world.status().failure.as_ref().unwrap();
     assert_eq!((failure.reason.as_str(), failure.value), ("MetricFailed", None));
@@ -38,18 +33,19 @@ fn no_data_is_a_failed_look_only_where_the_policy_says_so_and_only_once_there_co
     let began = world.status().history[0].started.unwrap();
     // Range and settle: without data before that nothing is amiss.
     assert!(failure.at.unwrap().duration_since(began).as_secs() >= 3, "{failure:?}");
-    let world = pushed(error(), |analysis| analysis.metrics[0].no_data = NoData::Fail);
+    let world = pushed(Measurement::ServerError, |analysis| analysis.metrics[0].no_data = NoData::Fail);
     assert_eq!(world.weights, [25], "an error is not what it speaks of");
 }
 
 #[test]
 fn without_a_verdict_the_weight_stays_or_goes_home_or_rises_as_the_policy_says() {
     for (answer, set) in [
-        (Outcome::NoData, (|a, to| a.on_inconclusive = to) as fn(&mut api::Analysis, Unclear)),
-        (Outcome::TooFew { found: 1.0, wanted: 9.0 }, |a, to| a.on_inconclusive = to),
-        (error(), |a, to| a.on_error = to),
+        (Measurement::NoData, (|a, to| a.on_inconclusive = to) as fn(&mut api::Analysis, Unclear)),
+        (Measurement::TooFew, |a, to| a.on_inconclusive = to),
+        (Measurement::ServerError, |a, to| a.on_error = to),
+        (Measurement::Unreachable, |a, to| a.on_error = to),
     ] {
-        let run = |to| pushed(answer.clone(), |analysis| set(analysis, to));
+        let run = |to| pushed(answer, |analysis| set(analysis, to));
         let held = run(Unclear::Hold);
         assert_eq!(
             (held.status().phase, held.weights.as_slice()),
@@ -59,7 +55,11 @@ fn without_a_verdict_the_weight_stays_or_goes_home_or_rises_as_the_policy_says()
         let home = run(Unclear::Fail);
         assert_eq!((home.status().phase, home.weights.as_slice()), (Phase::RolledBack, &[25, 0][..]));
         let failure = home.status().failure.as_ref().unwrap();
-        let reason = if answer == error() { "MetricsUnavailable" } else { "Inconclusive" };
+        let reason = if matches!(answer, Measurement::ServerError | Measurement::Unreachable) {
+            "MetricsUnavailable"
+        } else {
+            "Inconclusive"
+        };
         assert_eq!(failure.reason, reason, "{failure:?}");
         let on = run(Unclear::Continue);
         assert_eq!(on.weights, [25, 50, 100], "{answer:?}: {:?}", on.status());
@@ -69,15 +69,15 @@ fn without_a_verdict_the_weight_stays_or_goes_home_or_rises_as_the_policy_says()
 
 #[test]
 fn what_one_case_says_is_not_said_for_the_other() {
-    let world = pushed(error(), |analysis| analysis.on_inconclusive = Unclear::Fail);
+    let world = pushed(Measurement::ServerError, |analysis| analysis.on_inconclusive = Unclear::Fail);
     assert_eq!((world.status().phase, world.weights.as_slice()), (Phase::Stepping, &[25][..]));
-    let world = pushed(Outcome::NoData, |analysis| analysis.on_error = Unclear::Continue);
+    let world = pushed(Measurement::NoData, |analysis| analysis.on_error = Unclear::Continue);
     assert_eq!((world.status().phase, world.weights.as_slice()), (Phase::Stepping, &[25][..]));
 }
 
 #[test]
 fn a_look_that_fails_outweighs_any_leniency() {
-    let world = pushed(Outcome::Value(0.2), |analysis| {
+    let world = pushed(Measurement::Bad, |analysis| {
         (analysis.on_error, analysis.on_inconclusive) = (Unclear::Continue, Unclear::Continue);
     });
     assert_eq!((world.status().phase, world.weights.as_slice()), (Phase::RolledBack, &[25, 0][..]));
