@@ -13,7 +13,7 @@ use steelyard_core::{
 use crate::{World, objects};
 
 /// The Deployment controller's number of a `ReplicaSet`.
-const REVISION: &str = "deployment.kubernetes.io/revision";
+pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// A controller of the cluster. The order is the one in which [`World::settle`] runs them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -177,7 +177,7 @@ fn scale(set: &mut ReplicaSet, replicas: i32) {
     }
 }
 
-fn number(meta: &Meta) -> Option<u64> {
+pub(crate) fn number(meta: &Meta) -> Option<u64> {
     meta.annotations.get(REVISION)?.parse().ok()
 }
 

@@ -38,6 +38,7 @@
     reason = "test support: a panic fails the test that called it"
 )]
 
+mod canonical;
 mod content;
 mod controllers;
 mod faults;
@@ -46,14 +47,17 @@ mod measurement;
 mod objects;
 mod people;
 mod reconcile;
+mod state;
 mod time;
 mod versions;
 mod world;
 pub mod writes;
 
+pub use canonical::Datum;
 pub use controllers::Actor;
 pub use invariants::Invariant;
 pub use measurement::{Measurement, Share};
 pub use reconcile::Reconciled;
+pub use state::State;
 pub use world::World;
 pub use writes::{Rejection, Sent};

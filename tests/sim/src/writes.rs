@@ -145,6 +145,11 @@ impl World {
         if fenced && *uid == meta.uid { Ok(()) } else { Err(Rejection::Conflict) }
     }
 
+    /// Whether a write would still be applied if it arrived now.
+    pub(crate) fn would_apply(&self, sent: &Sent) -> bool {
+        self.fence(sent).is_ok()
+    }
+
     fn meta(&self, kind: Kind, name: &str) -> Option<&Meta> {
         let s = &self.snapshot;
         let mut metas: Box<dyn Iterator<Item = &Meta>> = match kind {

@@ -7,12 +7,13 @@ mod handover;
 mod input;
 mod intents;
 mod queue;
+mod simulator;
 mod switch;
 mod turns;
 mod unclear;
 mod whole;
 
-use jiff::ToSpan as _;
+use jiff::{SignedDuration, ToSpan as _};
 use serde_json::json;
 use sim::{
     Actor, Measurement, Share, World,
