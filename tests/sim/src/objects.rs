@@ -12,6 +12,8 @@ use steelyard_core::{
 
 /// The uid of the Deployment.
 pub(crate) const DEPLOYMENT_UID: &str = "uid-web";
+/// The uid of the Rollout.
+pub(crate) const ROLLOUT_UID: &str = "uid-web-rollout";
 /// The hash of the `ReplicaSet` that serves at the beginning.
 pub(crate) const FIRST_HASH: &str = "s1";
 
@@ -88,7 +90,7 @@ pub(crate) fn plain_route() -> Value {
 /// A Rollout without an intent.
 pub(crate) fn rollout() -> Rollout {
     Rollout {
-        meta: Meta { uid: "uid-web-rollout".into(), ..meta("web") },
+        meta: Meta { uid: ROLLOUT_UID.into(), ..meta("web") },
         finalizers: Vec::new(),
         owner: DEPLOYMENT_UID.into(),
         spec: api::RolloutSpec::default(),

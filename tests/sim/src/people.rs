@@ -1,11 +1,22 @@
 //! What users do: push, scale, set intents.
 
 use serde_json::json;
-use steelyard_core::api::{self, RolloutSpec};
+use steelyard_core::{
+    api::{self, RolloutPolicySpec, RolloutSpec},
+    engine::Policy,
+};
 
 use crate::World;
 
 impl World {
+    /// The policy, to be changed before a rollout.
+    pub fn policy(&mut self) -> &mut RolloutPolicySpec {
+        match &mut self.snapshot.policy {
+            Policy::Found(spec) => spec,
+            other => panic!("there is no policy: {other:?}"),
+        }
+    }
+
     /// Pushes an image, as admission lets it through: held.
     pub fn push(&mut self, image: &str) {
         let d = self.snapshot.deployment.as_mut().expect("there is a Deployment");

@@ -12,6 +12,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use steelyard_core::{
     api::Word,
@@ -66,6 +67,7 @@ impl World {
         let canon = canon(s);
         let datum = |value: Value| canon.datum(&value);
         let sets = sets(s);
+        let claims = claims(s);
         let word = |(word, said): (Word, &'static str)| (format!("{word:?}"), said);
         State {
             deployment: s.deployment.as_ref().map_or(Datum::Null, |d| {
@@ -75,9 +77,8 @@ impl World {
                 datum(value)
             }),
             rollout: s.rollout.as_ref().map_or(Datum::Null, |r| {
-                let created = r.meta.created.map(|at| at.as_second());
                 datum(json!({
-                    "metadata": meta(&r.meta), "created": created, "finalizers": r.finalizers,
+                    "metadata": meta(&r.meta), "age": claims.get(&r.meta.created), "finalizers": r.finalizers,
                     "owner": r.owner, "spec": r.spec, "status": r.status,
                 }))
             }),
@@ -93,7 +94,7 @@ impl World {
                     }))
                 })
                 .collect(),
-            services: s.services.iter().map(|item| datum(service(item))).collect(),
+            services: s.services.iter().map(|item| datum(service(item, &claims))).collect(),
             routes: s
                 .routes
                 .iter()
@@ -211,14 +212,23 @@ fn sets(s: &Snapshot) -> Vec<Value> {
     s.replica_sets.iter().map(one).collect()
 }
 
-fn service(service: &Service) -> Value {
+/// The order in which Rollouts that claim a Service were created: that is all that decides.
+fn claims(s: &Snapshot) -> BTreeMap<Option<Timestamp>, i64> {
+    let rivals = s.services.iter().flat_map(|service| &service.rivals);
+    places(rivals.map(|rival| rival.claim.since).chain(s.rollout.iter().map(|r| r.meta.created)))
+}
+
+fn service(service: &Service, claims: &BTreeMap<Option<Timestamp>, i64>) -> Value {
     let mut value = content::service(service);
     value["metadata"] = meta(&service.meta);
     value["ready"] = json!(service.ready);
     value["strangers"] = json!(service.strangers);
     value["exposure"] = json!(format!("{:?}", service.exposure));
-    // Their claims never change, so their times stay as they are.
-    value["rivals"] = json!(format!("{:?}", service.rivals));
+    let rivals = service.rivals.iter().map(|rival| {
+        let claim = &rival.claim;
+        json!([rival.deployment, claim.idle, claims.get(&claim.since), claim.uid, rival.pods])
+    });
+    value["rivals"] = rivals.collect();
     value
 }
 

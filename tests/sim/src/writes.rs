@@ -197,6 +197,7 @@ impl World {
             }),
             Kind::Rollout => {
                 let owner = object["metadata"]["ownerReferences"][0]["uid"].as_str().unwrap_or_default();
+                let meta = Meta { uid: objects::ROLLOUT_UID.into(), ..meta };
                 self.snapshot.rollout = Some(Rollout { meta, owner: owner.into(), ..objects::rollout() });
             }
             Kind::Deployment | Kind::HttpRoute => panic!("Steelyard creates no {kind:?}"),

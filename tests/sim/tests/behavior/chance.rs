@@ -176,7 +176,7 @@ proptest! {
     #[test]
     fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
         let mut world = World::stable();
-        let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+        let spec = world.policy();
         (spec.strategy, spec.traffic) = ways(way);
         world.rest();
         for turn in &turns {

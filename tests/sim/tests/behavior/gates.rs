@@ -10,8 +10,7 @@ fn at(gate: &serde_json::Value) -> World {
 
 fn steps(steps: &serde_json::Value) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
-    spec.strategy = serde_json::from_value(json!({"canary": {"steps": steps}})).unwrap();
+    world.policy().strategy = serde_json::from_value(json!({"canary": {"steps": steps}})).unwrap();
     world.rest();
     world.push("demo:v2");
     world
@@ -270,8 +269,7 @@ fn a_person_opens_any_gate() {
 #[test]
 fn blue_green_waits_at_its_gate_with_the_preview_and_without_traffic() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
-    spec.strategy =
+    world.policy().strategy =
         serde_json::from_value(json!({"blueGreen": {"gate": {"webhook": {"name": "desk"}}}})).unwrap();
     world.rest();
     world.push("demo:v2");

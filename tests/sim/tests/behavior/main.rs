@@ -1,5 +1,8 @@
 //! Behavioral tests: whole rollouts in the simulated world, in virtual time.
 
+// Clippy takes only functions with #[test] for tests, not their helpers.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "every function here is a part of a test")]
+
 mod chance;
 mod claims;
 mod gates;

@@ -27,8 +27,7 @@ fn a_rollout_whose_turn_has_not_come_waits_by_name_and_nothing_is_made_of_it() {
 #[test]
 fn a_way_back_never_waits_for_its_turn() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
-    spec.rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
+    world.policy().rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
     world.rest();
     world.push("demo:v2");
     world.until(|world| world.status().weight == Some(50));

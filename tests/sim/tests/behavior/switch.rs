@@ -7,7 +7,7 @@ use steelyard_core::api::{HASH, Handover, OnFail, Side};
 
 fn world(strategy: serde_json::Value, traffic: serde_json::Value) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     spec.strategy = serde_json::from_value(strategy).unwrap();
     spec.traffic = serde_json::from_value(traffic).unwrap();
     world.rest();
@@ -147,7 +147,7 @@ fn weights_that_pods_cannot_share_by_their_number_are_refused_with_their_place()
 fn a_service_with_a_local_traffic_policy_is_not_switched_and_says_so() {
     let mut world = World::stable();
     world.snapshot.services[0].exposure = Exposure::Local;
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     spec.traffic = serde_json::from_value(by_service()).unwrap();
     world.rest();
     let accepted = world.status().conditions.iter().find(|c| c.type_ == "Accepted").unwrap();
@@ -186,7 +186,7 @@ fn a_bake_keeps_stable_beside_a_canary_that_has_everything() {
 fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_in_steps() {
     for (within, weights) in [("1h", vec![100]), ("1s", vec![25, 50, 100])] {
         let mut world = World::stable();
-        let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+        let spec = world.policy();
         spec.rollback_window = Some(serde_json::from_value(json!({"within": within})).unwrap());
         world.rest();
         world.push("demo:v2");
@@ -203,7 +203,7 @@ fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_
 #[test]
 fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     spec.rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
     world.rest();
     world.push("demo:v2");
@@ -219,7 +219,7 @@ fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
 #[test]
 fn a_failure_may_write_stables_template_back_and_a_second_push_of_it_is_not_tried() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     spec.on_fail = OnFail::Revert;
     world.rest();
     world.measurement = Measurement::Bad;

@@ -86,7 +86,7 @@ fn a_failure_after_the_services_moved_moves_them_back_in_the_same_pass() {
     let mut world = at(100);
     world.until(|world| world.snapshot.services[0].selector.get(HASH).is_some_and(|hash| hash != "s1"));
     world.want(|spec, revision| {
-        spec.abort = Some(steelyard_core::api::Intent { revision: revision.into(), by: None })
+        spec.abort = Some(steelyard_core::api::Intent { revision: revision.into(), by: None });
     });
     world.proceed();
     assert_eq!(world.weight(), 0);

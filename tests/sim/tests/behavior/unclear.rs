@@ -1,15 +1,12 @@
 //! Looks that give no number, and what the policy makes of them.
 
 use sim::{Measurement, World};
-use steelyard_core::{
-    api::{self, NoData, Phase, Unclear},
-    engine::*,
-};
+use steelyard_core::api::{self, NoData, Phase, Unclear};
 
 /// A push under a policy that says something else of what is unclear, run until nothing is left to do or nothing changes.
 fn pushed(answer: Measurement, change: impl FnOnce(&mut api::Analysis)) -> World {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     change(&mut spec.analysis);
     world.rest();
     world.measurement = answer;

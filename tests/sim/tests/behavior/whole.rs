@@ -104,7 +104,7 @@ fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
 #[test]
 fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
     let mut world = World::stable();
-    let Policy::Found(spec) = &mut world.snapshot.policy else { unreachable!() };
+    let spec = world.policy();
     let mirror = api::Step { mirror: Some(20), ..api::Step::default() };
     spec.strategy.canary.as_mut().unwrap().steps.push(mirror);
     world.rest();
