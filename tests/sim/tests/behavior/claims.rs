@@ -159,10 +159,10 @@ fn a_mark_of_a_later_term_is_found_on_whatever_a_rollout_works_on_and_told_with_
         let mut world = tenth(&[]);
         world.push("demo:v2");
         world.until(|world| world.status().trial.is_some());
-        assert_eq!(term::later(&world.snapshot), None);
+        assert_eq!(epoch::later(&world.snapshot), None);
         *mark(&mut world.snapshot) = 9;
-        assert_eq!(term::later(&world.snapshot), Some((object.to_owned(), 9)));
-        let event = term::foreign(object, 9, 1);
+        assert_eq!(epoch::later(&world.snapshot), Some((object.to_owned(), 9)));
+        let event = epoch::foreign(object, 9, 1);
         assert!(
             event.warning && event.note.contains(object) && event.note.contains("remove it"),
             "{event:?}"

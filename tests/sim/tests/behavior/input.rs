@@ -30,8 +30,10 @@ const CASES: [Case; 11] = [
     ),
     (
         |s| {
-            s.policy =
-                Policy::Unreadable(vec![crate::policy::Fault::invalid("spec.strategy", "must be given")])
+            s.policy = Policy::Unreadable(vec![steelyard_core::policy::Fault::invalid(
+                "spec.strategy",
+                "must be given",
+            )])
         },
         "PolicyInvalid",
         &["spec.strategy"],

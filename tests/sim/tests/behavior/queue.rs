@@ -14,7 +14,7 @@ fn a_rollout_whose_turn_has_not_come_waits_by_name_and_nothing_is_made_of_it() {
     world.push("demo:v2");
     world.rest();
     let waiting = world.status().waiting.clone().unwrap();
-    assert_eq!(waiting.reason, QUEUE);
+    assert_eq!(waiting.reason, "Queue");
     assert!(waiting.message.contains("3rd of 3") && waiting.message.contains("5 rollouts"), "{waiting:?}");
     assert_eq!((world.started, world.snapshot.replica_sets.len(), world.snapshot.services.len()), (0, 1, 1));
     assert_eq!(world.decide().slot, Slot::Queued);
