@@ -36,7 +36,10 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
         Do::Up { no_steelyard, without } => {
             up::up(&layout, &Without { steelyard: no_steelyard, parts: without })?;
         }
-        Do::Down => cluster.down()?,
+        Do::Down => {
+            cluster.down()?;
+            Cluster::of(&layout.beside()).down()?;
+        }
         Do::Status => {
             cluster.namespace().enter()?;
             let ready = in_runtime(status::print(&layout))?;

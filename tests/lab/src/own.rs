@@ -17,6 +17,10 @@ use crate::{
 /// The programs, by name.
 pub const NAMES: [&str; 5] = ["steelyard", "kubectl-steelyard", "node-agent", "demo-app", "lab"];
 
+/// The features that every cargo command uses: with another set cargo would build the lab's library once
+/// more. Without this one it leaves out the tests on the lab.
+pub const FEATURES: &str = "--features=lab/on-lab";
+
 /// Why our programs can't be had.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -58,15 +62,55 @@ pub struct Installed {
     pub digest: String,
 }
 
+/// A program that cargo built.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// The name of its target.
+    pub target: String,
+    /// Where it is.
+    pub program: PathBuf,
+    /// The folder of its package.
+    pub package: PathBuf,
+    /// What it is for.
+    pub purpose: Purpose,
+}
+
+/// What a program is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It runs tests.
+    Test,
+    /// It is used.
+    Use,
+}
+
 #[derive(Deserialize)]
 struct Artifact {
     executable: Option<PathBuf>,
     target: Option<Target>,
+    manifest_path: Option<PathBuf>,
+    profile: Option<Profile>,
 }
 
 #[derive(Deserialize)]
 struct Target {
     name: String,
+}
+
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+impl Artifact {
+    fn built(self) -> Option<Built> {
+        Some(Built {
+            target: self.target?.name,
+            program: self.executable?,
+            package: self.manifest_path?.parent()?.to_owned(),
+            purpose: if self.profile?.test { Purpose::Test } else { Purpose::Use },
+        })
+    }
 }
 
 /// A cargo command in this repository, in the profile that this program was built with.
@@ -85,8 +129,8 @@ pub fn cargo(subcommand: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a building cargo command and gives back the executables it made, by the name of their target.
-pub fn executables(subcommand: &str, args: &[&str]) -> Result<Vec<(String, PathBuf)>, Error> {
+/// Runs a cargo command that builds, and gives the programs that it made.
+pub fn programs(subcommand: &str, args: &[&str]) -> Result<Vec<Built>, Error> {
     let shown = || format!("{subcommand} {}", args.join(" "));
     let out = cargo(subcommand, args)
         .arg("--message-format=json-render-diagnostics")
@@ -99,15 +143,15 @@ pub fn executables(subcommand: &str, args: &[&str]) -> Result<Vec<(String, PathB
     }
     let lines = String::from_utf8_lossy(&out.stdout);
     let artifacts = lines.lines().filter_map(|line| serde_json::from_str::<Artifact>(line).ok());
-    Ok(artifacts.filter_map(|a| Some((a.target?.name, a.executable?))).collect())
+    Ok(artifacts.filter_map(Artifact::built).collect())
 }
 
 /// Builds our programs.
 pub fn build() -> Result<Vec<(&'static str, PathBuf)>, Error> {
-    let args = ["-p", "steelyard", "-p", "lab", "--bins"];
-    let made = executables("build", &args)?;
+    let args = ["-p", "steelyard", "-p", "lab", "--bins", FEATURES];
+    let made = programs("build", &args)?;
     let find = |name: &'static str| {
-        let found = made.iter().find(|(target, _)| target == name).map(|(_, path)| (name, path.clone()));
+        let found = made.iter().find(|built| built.target == name).map(|built| (name, built.program.clone()));
         found
             .ok_or_else(|| Error::Absent { args: format!("build {}", args.join(" ")), name: name.to_owned() })
     };

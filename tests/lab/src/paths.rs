@@ -23,6 +23,14 @@ impl FromStr for LabName {
     }
 }
 
+impl LabName {
+    /// The name of a second lab for the same purpose.
+    fn second(&self) -> Self {
+        let room = self.0.len().min(30);
+        Self(format!("{}-2", &self.0[..room]))
+    }
+}
+
 impl fmt::Display for LabName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -52,6 +60,17 @@ impl Layout {
     /// The lab `name` below another folder.
     pub fn below(cache: PathBuf, name: LabName) -> Self {
         Self { name, cache }
+    }
+
+    /// A second lab, for tests that would disturb others on this one.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self { name: self.name.second(), cache: self.cache.clone() }
+    }
+
+    /// How long each test took when it last passed; shared by all labs.
+    pub fn durations(&self) -> PathBuf {
+        self.cache.join("run").join("durations.json")
     }
 
     /// The lab's name.
@@ -136,6 +155,16 @@ mod tests {
             assert!(bad.parse::<LabName>().is_err(), "{bad:?}");
         }
         assert_eq!("ci-2".parse::<LabName>().map(|n| n.to_string()).ok().as_deref(), Some("ci-2"));
+    }
+
+    #[test]
+    fn the_name_of_a_second_lab_is_another_name_that_a_lab_may_have() {
+        for name in ["ci", &"a".repeat(32)] {
+            let first: LabName = name.parse().expect("a name");
+            let second = first.second();
+            assert_ne!(first, second);
+            assert_eq!(second.to_string().parse::<LabName>().ok(), Some(second));
+        }
     }
 
     #[test]

@@ -79,6 +79,14 @@ impl Identity {
         }
     }
 
+    /// Processor time that it has used, and all those of its children that have ended; `None` when the
+    /// kernel doesn't say.
+    pub fn processor(self) -> Option<Duration> {
+        let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
+        let ticks = parse_ticks(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)?;
+        Some(Duration::from_millis(ticks * 1000 / u64::try_from(per_second).ok()?))
+    }
+
     /// How long ago it started; `None` when the kernel doesn't say.
     pub fn age(self) -> Option<Duration> {
         let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
@@ -218,6 +226,15 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
+/// The sum of the four fields of processor time: its own and its children's, each in user and in
+/// system mode.
+fn parse_ticks(stat: &str) -> Option<u64> {
+    let (_, rest) = stat.rsplit_once(')')?;
+    let fields: Vec<u64> =
+        rest.split_ascii_whitespace().skip(11).take(4).map_while(|field| field.parse().ok()).collect();
+    (fields.len() == 4).then(|| fields.iter().sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +243,8 @@ mod tests {
     fn a_program_name_with_parentheses_does_not_confuse_the_reader() {
         let stat = "12 (a) b (c)) T 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
         assert_eq!(parse_stat(stat), Some(('T', 98765)));
+        let stat = "12 (a) b (c)) T 1 12 12 0 -1 4194560 1 0 0 0 1 20 300 4000 20 0 1 0 98765 1 2 3";
+        assert_eq!(parse_ticks(stat), Some(4321));
     }
 
     #[test]

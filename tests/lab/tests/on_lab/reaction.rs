@@ -9,7 +9,7 @@ const RELEASES: usize = 3;
 const MARGIN: f64 = 2.5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_release_loses_its_traffic_within_the_goals_alone() -> Result<(), Failure> {
+async fn a_bad_release_loses_its_traffic_within_the_goals_on_a_quiet_machine() -> Result<(), Failure> {
     Space::run("reaction", async |space| {
         let figures = bench::measure(space, RELEASES, |line| tell(line)).await?;
         tell(&figures);
