@@ -83,7 +83,7 @@ pub(super) fn ask(r: &mut Reconcile) {
     r.ask(Ask { source, revision, step, metric, query, at: now, terms: Terms::default() });
 }
 
-/// Goes on once `weight` is observed, or has had its time. Half of the way counts: few requests make a
+/// Goes on once `weight` is observed, or its time is over. Half of the way counts: few requests make a
 /// coarse share.
 pub(super) fn arrived(r: &mut Reconcile, weight: u8) -> Flow {
     if r.shifting() == Shifting::Services {

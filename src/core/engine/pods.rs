@@ -52,7 +52,7 @@ fn unready(r: &mut Reconcile, canary: &ReplicaSet, ready: i32) -> Flow {
     STOP
 }
 
-/// What keeps canary pods from being ready, as far as it is known.
+/// What keeps canary pods from being ready, if that is known.
 fn obstacle(r: &mut Reconcile, canary: &ReplicaSet, since: Timestamp) -> Option<Obstacle> {
     let pods = r.world().pods.iter().filter(|pod| pod.hash == canary.hash && !pod.deleting);
     let mut troubled = pods.clone().filter_map(|pod| Some((&pod.name, pod.trouble.as_ref()?)));

@@ -59,8 +59,8 @@ impl Reconcile<'_> {
         }
     }
 
-    /// Whether a Service may be flipped from one version to the other in one write: what stands before its proxies must not
-    /// be slower than they are, but where there is no other way.
+    /// Whether a Service may be flipped from one version to the other in one write: what is in front of
+    /// its proxies must not be slower than they are, unless there is no other way.
     pub(super) fn flips(&self, service: &Service) -> bool {
         self.shifting() == Shifting::Services || service.exposure == Exposure::Cluster
     }

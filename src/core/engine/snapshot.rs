@@ -24,7 +24,7 @@ pub struct Snapshot {
     pub drain: SignedDuration,
     /// How to ask the router for the share of requests that the canary gets, if the operator said so.
     pub router: Option<Router>,
-    /// Whether a rollout may start now, as far as others are in flight.
+    /// Whether a rollout may start now, given the others in progress.
     pub turn: Turn,
     /// Whether admission holds template changes.
     pub gated: bool,
@@ -73,7 +73,7 @@ pub struct RefusedWrite {
     pub message: String,
 }
 
-/// Whether a rollout may start, as far as others are in flight.
+/// Whether a rollout may start, given the others in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
     /// It may.

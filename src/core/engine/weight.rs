@@ -89,7 +89,7 @@ fn written(r: &mut Reconcile, before: u8, weight: u8) {
     r.report(&EventReason::WeightShifted { weight });
 }
 
-/// A paused rollout keeps the weight it has: goes on where that is this one, or nobody paused it.
+/// A paused rollout keeps the weight it has: goes on where that is this one, or no one paused it.
 pub(super) fn unpaused(r: &mut Reconcile, weight: u8) -> Flow {
     let Some(by) = r.paused_by().filter(|_| r.weight() != Some(weight)) else { return GO_ON };
     let paused = WaitReason::Paused(Paused::BeforeWeight { by, weight });

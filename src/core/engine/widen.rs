@@ -8,7 +8,7 @@ use super::{
     snapshot::Service,
 };
 
-/// How long both versions stand behind the Services before they are narrowed: kube-proxy's own pace.
+/// how long both versions are behind the Services before they are narrowed: kube-proxy's own pace.
 pub(super) const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
 /// Puts both versions behind the Services, and goes on once they have been there long enough.

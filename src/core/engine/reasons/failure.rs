@@ -99,7 +99,7 @@ impl Failure {
         FailureKind::from(self).into()
     }
 
-    /// What it comes from, as far as what follows depends on it.
+    /// What it comes from: what follows depends on it.
     pub fn cause(&self) -> Cause {
         if matches!(self, Self::Aborted { .. }) { Cause::Abort } else { Cause::Failure }
     }

@@ -205,7 +205,7 @@ impl Refusal {
         RefusalKind::from(self).into()
     }
 
-    /// The refusal of a policy with these faults: what is not served yet is told apart from what is wrong.
+    /// The refusal of a policy with these faults: what is not served yet is distinguished from what is wrong.
     pub fn faulty(faults: Vec<Fault>) -> Self {
         let unserved = faults.iter().all(Fault::is_unserved);
         let faults = Faults(faults);

@@ -42,7 +42,7 @@ impl Withdrawal {
         WithdrawalKind::from(self).into()
     }
 
-    /// What it comes from, as far as what follows depends on it.
+    /// What it comes from: what follows depends on it.
     pub fn cause(&self) -> Cause {
         if matches!(self, Self::Skipped { .. }) { Cause::Skip } else { Cause::Withdrawal }
     }

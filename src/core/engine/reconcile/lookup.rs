@@ -1,5 +1,7 @@
 //! What a reconcile reads of the world.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
 use super::context::Reconcile;
@@ -112,14 +114,14 @@ impl<'a> Reconcile<'a> {
         self.status.trial.as_ref().map(|trial| trial.shifting).unwrap_or_default()
     }
 
-    /// Whether condition Accepted was True when the Rollout was read.
+    /// Whether the Rollout, as it was read, has a condition with this message.
     pub(in crate::engine) fn has_condition(&self, type_: &str, message: &str) -> bool {
         let mut known = self.r.status.conditions.iter();
         known.any(|condition| condition.type_ == type_ && condition.message == message)
     }
 
-    /// The annotation by which a Rollout's objects are found.
-    pub(in crate::engine) fn is_ours(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
+    /// Whether these labels name this Rollout as the one that an object belongs to.
+    pub(in crate::engine) fn is_ours(&self, labels: &BTreeMap<String, String>) -> bool {
         labels.get(api::ROLLOUT) == Some(&self.r.meta.name)
     }
 }

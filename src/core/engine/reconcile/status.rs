@@ -99,7 +99,7 @@ impl Reconcile<'_> {
         self.status.attempt = attempt;
     }
 
-    /// The step, counted from 1, of so many.
+    /// The step, counted from 1, of this many.
     pub(in crate::engine) fn set_step(&mut self, step: usize, steps: usize) {
         self.status.step = Some(format!("{step}/{steps}"));
     }
