@@ -236,7 +236,7 @@ fn in_flight(rollout: &Rollout) -> bool {
 fn waits(rollout: &Rollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
     let waiting = status.waiting.map_or_else(String::new, |w| format!(", waiting: {}", w.message));
-    format!("{}: {:?}{waiting}", key(rollout), status.phase)
+    format!("{}: {}{waiting}", key(rollout), status.phase)
 }
 
 /// What became of a Deployment, in a line.
@@ -245,8 +245,8 @@ async fn left(client: &Client, key: &Key, before: &Rollout) -> String {
     let was = match (status.phase, status.weight) {
         (Phase::Stable, _) => "was stable".to_owned(),
         (Phase::RolledBack, _) => "had been rolled back".to_owned(),
-        (phase, Some(weight)) => format!("was {phase:?} at {weight} %"),
-        (phase, None) => format!("was {phase:?}"),
+        (phase, Some(weight)) => format!("was {phase} at {weight} %"),
+        (phase, None) => format!("was {phase}"),
     };
     let api = Api::<Deployment>::namespaced(client.clone(), &key.namespace);
     let tag = |version: Option<crate::api::Version>| version.map_or_else(|| "stable".to_owned(), |v| v.tag);

@@ -51,7 +51,7 @@ pub(super) fn steer(view: &View, wish: Wish) -> Result<Steering, String> {
     let name = &view.name;
     let revision = view.revision().filter(|_| view.in_flight || view.held || view.phase == Phase::RolledBack);
     let Some(revision) = revision else {
-        return Err(format!("nothing is in flight: {name} is {:?}", view.phase));
+        return Err(format!("nothing is in flight: {name} is {}", view.phase));
     };
     let tag = view.tag();
     let word = if view.candidate().is_some() { "revision" } else { "generation" };
@@ -103,7 +103,7 @@ pub(super) fn steer(view: &View, wish: Wish) -> Result<Steering, String> {
             _ => Err(format!("{name} is not paused")),
         },
         Wish::Retry if view.phase != Phase::RolledBack => {
-            Err(format!("only what was rolled back can be tried again: {name} is {:?}", view.phase))
+            Err(format!("only what was rolled back can be tried again: {name} is {}", view.phase))
         }
         Wish::Retry => {
             let attempt = view.attempt.unwrap_or(1) + 1;

@@ -38,7 +38,7 @@ impl From<Rollout> for Listed {
         Self {
             namespace: rollout.metadata.namespace.unwrap_or_default(),
             name: rollout.metadata.name.unwrap_or_default(),
-            phase: format!("{:?}", status.phase),
+            phase: status.phase.to_string(),
             step: status.step,
             weight: status.weight,
             stable: status.stable.map(|version| version.tag),
@@ -115,7 +115,7 @@ pub(super) fn history(past: &[Past], now: Timestamp) -> Vec<String> {
         rows.push(row([
             &one.revision,
             &one.tag,
-            &format!("{:?}", one.outcome),
+            &one.outcome.to_string(),
             one.reason.as_deref().unwrap_or("-"),
             &time(one.started),
             &time(one.ended),

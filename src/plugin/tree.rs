@@ -33,7 +33,7 @@ impl Paint {
             Phase::RollingBack | Phase::RolledBack => "31",
             Phase::Preparing | Phase::Stepping | Phase::Waiting | Phase::Promoting => "33",
         };
-        self.word(&format!("{phase:?}"), code)
+        self.word(&phase.to_string(), code)
     }
 }
 
@@ -174,7 +174,7 @@ pub(super) fn said(metric: &Metric) -> String {
         Some(Outcome::NoData) => "no data".to_owned(),
         Some(Outcome::NonFinite) => "not finite".to_owned(),
         Some(Outcome::TooFew { found, wanted }) => format!("{found} of {wanted} requests"),
-        Some(Outcome::Error { class, message }) => cut(&format!("{class:?}: {message}"), 40),
+        Some(Outcome::Error { class, message }) => cut(&format!("{class}: {message}"), 40),
     }
 }
 
@@ -202,7 +202,7 @@ pub(super) fn looks(metric: &Metric) -> String {
 
 /// A rollout in one line, for where nothing can be redrawn.
 pub(super) fn line(view: &View) -> String {
-    let mut words = vec![format!("{:?}", view.phase)];
+    let mut words = vec![view.phase.to_string()];
     if let (Some(step), Some(steps), true) = (view.step, view.steps, view.in_flight) {
         words.push(format!("{step}/{steps}"));
     }

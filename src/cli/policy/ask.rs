@@ -71,7 +71,7 @@ impl fmt::Display for Answer {
             Outcome::NoData => "no data".to_owned(),
             Outcome::NonFinite => "not a finite number".to_owned(),
             Outcome::TooFew { found, wanted } => format!("{found} requests, {wanted} are wanted"),
-            Outcome::Error { class, message } => format!("{class:?}: {message}"),
+            Outcome::Error { class, message } => format!("{class}: {message}"),
         };
         let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
         writeln!(f, "{file}:{line}: {policy}: {metric}: {said}: {would}\n    {query}")

@@ -220,7 +220,7 @@ pub struct Past {
 }
 
 /// How a rollout ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema, strum::Display)]
 pub enum End {
     /// Its pods were handed over.
     #[default]

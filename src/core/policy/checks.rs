@@ -7,7 +7,7 @@ use super::{fault::Fault, problem::Problem};
 /// A duration that must not be negative.
 pub(super) fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
     if span.is_negative() {
-        faults.push(Fault::of(path, Problem::Negative));
+        faults.push(Fault::of(path, &Problem::Negative));
     }
     span.into()
 }
@@ -21,8 +21,8 @@ pub(super) fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], fa
 /// The fault of an object whose fields exclude each other, if not exactly one is set.
 pub(super) fn exactly_one(path: &str, fields: &'static str, set: usize, faults: &mut Vec<Fault>) {
     match set {
-        0 => faults.push(Fault::of(path, Problem::NoneOf { fields })),
+        0 => faults.push(Fault::of(path, &Problem::NoneOf { fields })),
         1 => {}
-        _ => faults.push(Fault::of(path, Problem::SeveralOf { fields, set })),
+        _ => faults.push(Fault::of(path, &Problem::SeveralOf { fields, set })),
     }
 }

@@ -90,7 +90,7 @@ pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
     let metrics = analysed(analysis, &mut faults);
     let deadline = span(*deadline, "spec.deadline", &mut faults);
     if deadline.is_zero() {
-        faults.push(Fault::of("spec.deadline", Problem::DeadlineZero));
+        faults.push(Fault::of("spec.deadline", &Problem::DeadlineZero));
     }
     let window = rollback_window.as_ref().map(|window| rollback(window, &mut faults));
     let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
@@ -126,10 +126,10 @@ fn rollback(window: &api::RollbackWindow, faults: &mut Vec<Fault>) -> Window {
     let api::RollbackWindow { revisions, within } = window;
     let path = "spec.rollbackWindow";
     if revisions.is_none() && within.is_none() {
-        faults.push(Fault::of(path, Problem::NoRollbackWindow));
+        faults.push(Fault::of(path, &Problem::NoRollbackWindow));
     }
     if revisions.is_some_and(|count| !(1..=10).contains(&count)) {
-        faults.push(Fault::of(format!("{path}.revisions"), Problem::Revisions));
+        faults.push(Fault::of(format!("{path}.revisions"), &Problem::Revisions));
     }
     let within = within.map_or(Duration::MAX, |within| span(within, &format!("{path}.within"), faults));
     Window { revisions: revisions.map_or(usize::MAX, usize::from), within }
@@ -146,9 +146,9 @@ fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
     for (index, name) in gateway_api.iter().flat_map(|api| api.routes.iter()).enumerate() {
         let path = format!("spec.traffic.gatewayAPI.routes[{index}]");
         if name.is_empty() {
-            faults.push(Fault::of(path, Problem::NoRouteName));
+            faults.push(Fault::of(path, &Problem::NoRouteName));
         } else if !names.insert(name) {
-            faults.push(Fault::of(path, Problem::RouteTwice(name.clone())));
+            faults.push(Fault::of(path, &Problem::RouteTwice(name.clone())));
         }
     }
 }
@@ -161,7 +161,7 @@ fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
         let path = format!("spec.analysis.metrics[{index}]");
         if !metric.name.is_empty() && !names.insert(metric.name.as_str()) {
             let taken = Problem::MetricNameTaken(metric.name.clone());
-            faults.push(Fault::of(format!("{path}.name"), taken));
+            faults.push(Fault::of(format!("{path}.name"), &taken));
         }
         found.extend(one_metric(metric, &path, faults));
     }
@@ -197,15 +197,15 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
         compared(compare, metric, path, faults);
     }
     if min_measurements == &Some(0) {
-        faults.push(Fault::of(format!("{path}.minMeasurements"), Problem::NoMeasurements));
+        faults.push(Fault::of(format!("{path}.minMeasurements"), &Problem::NoMeasurements));
     }
     let threshold = Threshold { min: *min, max: *max };
     let query = query.as_ref()?;
     if name.is_empty() {
-        faults.push(Fault::of(format!("{path}.name"), Problem::NoMetricName));
+        faults.push(Fault::of(format!("{path}.name"), &Problem::NoMetricName));
     }
     if let Err(error) = threshold.check() {
-        faults.push(Fault::of(path, Problem::Threshold(error)));
+        faults.push(Fault::of(path, &Problem::Threshold(error)));
     }
     asked(query, *scope, &format!("{path}.query"), faults);
     if let Some(samples) = samples {
@@ -234,17 +234,17 @@ fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Opti
 fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {
     let api::Compare { errors, requests, histogram } = compare;
     if errors.is_some() != requests.is_some() || errors.is_some() == histogram.is_some() {
-        faults.push(Fault::of(format!("{path}.compare"), Problem::CompareNothing));
+        faults.push(Fault::of(format!("{path}.compare"), &Problem::CompareNothing));
     }
     if metric.min.is_some() || metric.max.is_some() {
-        faults.push(Fault::of(path, Problem::CompareBounded));
+        faults.push(Fault::of(path, &Problem::CompareBounded));
     }
 }
 
 fn asked(query: &str, scope: Scope, path: &str, faults: &mut Vec<Fault>) {
     if let Err(error) = template::check(query) {
-        faults.push(Fault::of(path, Problem::Query(error)));
+        faults.push(Fault::of(path, &Problem::Query(error)));
     } else if scope == Scope::Canary && !template::names_one_version(query) {
-        faults.push(Fault::of(path, Problem::BothVersions));
+        faults.push(Fault::of(path, &Problem::BothVersions));
     }
 }

@@ -32,13 +32,13 @@ impl Fault {
     }
 
     /// A problem of a field.
-    pub fn of(path: impl Into<String>, problem: Problem) -> Self {
+    pub fn of(path: impl Into<String>, problem: &Problem) -> Self {
         Self::new(problem.sort(), path, problem.to_string())
     }
 
     /// A field that a later version will serve.
     pub fn unserved(path: impl Into<String>) -> Self {
-        Self::of(path, Problem::Unserved)
+        Self::of(path, &Problem::Unserved)
     }
 
     /// Whether a later version will serve the field.

@@ -81,7 +81,7 @@ fn in_steps(canary: &Canary, by_number: bool, faults: &mut Vec<Fault>) -> Vec<St
     let path = "spec.strategy.canary.steps";
     let count = steps.len();
     if !(1..=32).contains(&count) {
-        faults.push(Fault::of(path, Problem::StepCount(count)));
+        faults.push(Fault::of(path, &Problem::StepCount(count)));
     }
     let mut stages = Vec::new();
     let mut before = 0;
@@ -90,7 +90,7 @@ fn in_steps(canary: &Canary, by_number: bool, faults: &mut Vec<Fault>) -> Vec<St
     }
     // Empty steps are told one by one.
     if steps.iter().all(|step| step.weight.is_none()) && steps.iter().any(|step| *step != Step::default()) {
-        faults.push(Fault::of(path, Problem::NoWeight));
+        faults.push(Fault::of(path, &Problem::NoWeight));
     }
     if let Some(bake) = bake {
         let hold = span(*bake, "spec.strategy.canary.bake", faults);
@@ -112,10 +112,10 @@ fn one_step(
     exactly_one(path, "weight, match, mirror and gate", set, faults);
     unserved(path, [("match", matching.is_some()), ("mirror", mirror.is_some())], faults);
     if gate.is_some() && hold.is_some() {
-        faults.push(Fault::of(format!("{path}.hold"), Problem::GateWithHold));
+        faults.push(Fault::of(format!("{path}.hold"), &Problem::GateWithHold));
     }
     if replicas.is_some() && weight.is_none() {
-        faults.push(Fault::of(format!("{path}.replicas"), Problem::ReplicasWithoutWeight));
+        faults.push(Fault::of(format!("{path}.replicas"), &Problem::ReplicasWithoutWeight));
     }
     let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
     let percent = replicas.as_ref().and_then(|text| percentage(text, &format!("{path}.replicas"), faults));
@@ -124,12 +124,12 @@ fn one_step(
     }
     let weight = (*weight)?;
     if !(1..=100).contains(&weight) {
-        faults.push(Fault::of(format!("{path}.weight"), Problem::WeightRange(weight)));
+        faults.push(Fault::of(format!("{path}.weight"), &Problem::WeightRange(weight)));
         return None;
     }
     if weight <= *before {
         let problem = Problem::WeightNotRising { weight, before: *before };
-        faults.push(Fault::of(format!("{path}.weight"), problem));
+        faults.push(Fault::of(format!("{path}.weight"), &problem));
         return None;
     }
     *before = weight;
@@ -139,10 +139,10 @@ fn one_step(
     };
     if by_number && weight < 100 {
         if weight > BY_NUMBER {
-            faults.push(Fault::of(format!("{path}.weight"), Problem::WeightByPods));
+            faults.push(Fault::of(format!("{path}.weight"), &Problem::WeightByPods));
         }
         if replicas.is_some() {
-            faults.push(Fault::of(format!("{path}.replicas"), Problem::ReplicasByPods));
+            faults.push(Fault::of(format!("{path}.replicas"), &Problem::ReplicasByPods));
         }
     }
     Some(Stage::Shift(Shift { weight, size, hold, until: Until::Verdicts }))
@@ -178,7 +178,7 @@ fn percentage(text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<u8> {
     let percent =
         percent.and_then(|digits| digits.parse().ok()).filter(|percent| (1..=100).contains(percent));
     if percent.is_none() {
-        faults.push(Fault::of(path, Problem::Percentage));
+        faults.push(Fault::of(path, &Problem::Percentage));
     }
     percent
 }

@@ -15,6 +15,7 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::late::late;
 use crate::{
     analysis::{ErrorClass, Measurement, Outcome},
     api::{OnWarnings, Series},
@@ -99,7 +100,7 @@ impl Source {
         let timeout = terms.timeout.map_or(self.0.timeout, |own| own.min(self.0.timeout));
         tokio::time::timeout(timeout, self.exchange(query, at, terms, timeout))
             .await
-            .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &format!("no answer within {timeout:?}")))
+            .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &late(timeout)))
     }
 
     async fn exchange(&self, query: &str, at: Timestamp, terms: &Terms, timeout: Duration) -> Outcome {

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 
 pub use config::{Format, WebhookConfig};
 
+use super::late::late;
 use crate::{
     api::Word,
     engine::Question,
@@ -146,7 +147,7 @@ impl Endpoint {
                 judged(status, &text)
             }
             Ok(Err(error)) => (Word::No, broken(&error)),
-            Err(_) => (Word::No, format!("no answer within {:?}", self.timeout)),
+            Err(_) => (Word::No, late(self.timeout)),
         }
     }
 }

@@ -155,7 +155,7 @@ impl Metrics {
     /// What a Rollout is now; nothing if there is none any more.
     pub fn saw(&self, key: &Key, status: Option<&RolloutStatus>) {
         let now = status.map(|status| Known {
-            phase: format!("{:?}", status.phase),
+            phase: status.phase.to_string(),
             waits: status.waiting.as_ref().map(|waiting| waiting.reason.clone()),
             weight: status.trial.as_ref().and(status.weight),
         });

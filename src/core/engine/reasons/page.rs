@@ -39,28 +39,28 @@ pub struct Entry {
 
 /// All reasons, by place, then by name.
 pub fn all() -> Vec<Entry> {
-    fn said<T: fmt::Display>(examples: Vec<T>) -> Vec<String> {
+    fn said<T: fmt::Display>(examples: &[T]) -> Vec<String> {
         examples.iter().map(ToString::to_string).collect()
     }
     let entry = |place, name, help, says| Entry { place, name, help, says };
     let mut all = Vec::new();
     all.extend(
-        WaitKind::iter().map(|kind| entry(Place::Waiting, kind.into(), kind.help(), said(kind.examples()))),
+        WaitKind::iter().map(|kind| entry(Place::Waiting, kind.into(), kind.help(), said(&kind.examples()))),
     );
     all.extend(
         FailureKind::iter()
-            .map(|kind| entry(Place::Failure, kind.into(), kind.help(), said(kind.examples()))),
+            .map(|kind| entry(Place::Failure, kind.into(), kind.help(), said(&kind.examples()))),
     );
     all.extend(
         WithdrawalKind::iter()
-            .map(|kind| entry(Place::Withdrawal, kind.into(), kind.help(), said(kind.examples()))),
+            .map(|kind| entry(Place::Withdrawal, kind.into(), kind.help(), said(&kind.examples()))),
     );
     all.extend(
         RefusalKind::iter()
-            .map(|kind| entry(Place::Refusal, kind.into(), kind.help(), said(kind.examples()))),
+            .map(|kind| entry(Place::Refusal, kind.into(), kind.help(), said(&kind.examples()))),
     );
     all.extend(
-        EventKind::iter().map(|kind| entry(Place::Event, kind.into(), kind.help(), said(kind.examples()))),
+        EventKind::iter().map(|kind| entry(Place::Event, kind.into(), kind.help(), said(&kind.examples()))),
     );
     all.sort_by_key(|entry| (entry.place, entry.name));
     all

@@ -468,7 +468,7 @@ impl RefusalKind {
             }
             Self::PolicyInvalid => {
                 let fault = crate::policy::Problem::DeadlineZero;
-                vec![R::PolicyInvalid(Faults(vec![Fault::of("spec.deadline", fault)]))]
+                vec![R::PolicyInvalid(Faults(vec![Fault::of("spec.deadline", &fault)]))]
             }
             Self::PolicyNotFound => [
                 PolicyNotFound::Namespaced { name: web() },

@@ -38,7 +38,7 @@ pub(in crate::engine) fn accept(r: &mut Reconcile) -> Option<Accepted> {
         Err(refusals) => {
             let message = refusals.to_string();
             let known = r.has_condition("Accepted", &message);
-            r.set_condition("Accepted", false, refusals.first.word(), &message);
+            r.set_condition("Accepted", false, refusals.word(), &message);
             if !known {
                 r.report(&EventReason::NotAccepted { message });
             }

@@ -39,10 +39,7 @@ pub(super) fn fit(
             refusals.extend(found.unweighable(s, valid));
             Refusals::of(refusals).map_or_else(|| Ok(found.setup(s)), Err)
         }
-        Err(refusal) => {
-            refusals.push(refusal.clone());
-            Err(Refusals::of(refusals).unwrap_or_else(|| refusal.into()))
-        }
+        Err(refusal) => Err(Refusals::from(refusal).after(refusals)),
     }
 }
 
@@ -54,12 +51,11 @@ struct Found<'a> {
 }
 
 fn found<'a>(s: &'a Snapshot, d: &Deployment, spec: &RolloutPolicySpec) -> Result<Found<'a>, Refusal> {
-    let (service, route) = match &spec.traffic.service {
-        Some(plain) => (service::switched(s, d, plain)?, None),
-        None => {
-            let (service, route) = route::routed(s, d, spec)?;
-            (service, Some(route))
-        }
+    let (service, route) = if let Some(plain) = &spec.traffic.service {
+        (service::switched(s, d, plain)?, None)
+    } else {
+        let (service, route) = route::routed(s, d, spec)?;
+        (service, Some(route))
     };
     Ok(Found { service, canary_service: service::canary(s, service)?, route })
 }

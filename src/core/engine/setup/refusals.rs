@@ -7,33 +7,40 @@ use crate::engine::reasons::Refusal;
 /// The longest message of a condition that Steelyard writes, in bytes.
 const MESSAGE: usize = 1024;
 
-/// Why a rollout can't start: at least one refusal. The first one's word is the condition's reason.
+/// Why a rollout can't start: never empty. The first refusal's word is the condition's reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusals {
-    pub(super) first: Refusal,
-    pub(super) others: Vec<Refusal>,
-}
+pub(super) struct Refusals(Vec<Refusal>);
 
 impl Refusals {
     /// These refusals, if there are some.
     pub(super) fn of(refusals: Vec<Refusal>) -> Option<Self> {
-        let mut refusals = refusals.into_iter();
-        refusals.next().map(|first| Self { first, others: refusals.collect() })
+        (!refusals.is_empty()).then_some(Self(refusals))
+    }
+
+    /// The same, after others.
+    pub(super) fn after(self, mut others: Vec<Refusal>) -> Self {
+        others.extend(self.0);
+        Self(others)
+    }
+
+    /// The word for programs.
+    pub(super) fn word(&self) -> &'static str {
+        self.0.first().map_or("NotAccepted", Refusal::word)
     }
 }
 
 impl From<Refusal> for Refusals {
-    fn from(first: Refusal) -> Self {
-        Self { first, others: Vec::new() }
+    fn from(refusal: Refusal) -> Self {
+        Self(vec![refusal])
     }
 }
 
 /// As many messages as fit into a condition.
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { first, others } = self;
+        let Self(refusals) = self;
         let mut message = String::new();
-        for refusal in [first].into_iter().chain(others) {
+        for refusal in refusals {
             let between = if message.is_empty() { "" } else { "; " };
             let one = refusal.to_string();
             if message.len() + between.len() + one.len() <= MESSAGE {
@@ -43,7 +50,8 @@ impl fmt::Display for Refusals {
         }
         if message.is_empty() {
             // A character has four bytes at most.
-            message = first.to_string().chars().take(MESSAGE / 4).collect();
+            let first = refusals.iter().map(ToString::to_string).next().unwrap_or_default();
+            message = first.chars().take(MESSAGE / 4).collect();
         }
         f.write_str(&message)
     }

@@ -55,14 +55,14 @@ fn selector(service: &Service) -> String {
 
 /// The Services that may carry routed traffic: those that the Deployment's annotation names, or all.
 pub(super) fn eligible<'a>(s: &'a Snapshot, d: &Deployment) -> Result<Vec<&'a Service>, Refusal> {
-    let Some(names) = d.meta.annotations.get(api::SERVICES) else { return Ok(carrying(s).collect()) };
-    let names = names.split(',').map(str::trim).filter(|name| !name.is_empty());
-    let named = |name: &str| {
+    let Some(listed) = d.meta.annotations.get(api::SERVICES) else { return Ok(carrying(s).collect()) };
+    let names = listed.split(',').map(str::trim).filter(|name| !name.is_empty());
+    let find = |name: &str| {
         carrying(s).find(|service| service.meta.name == name).ok_or_else(|| {
             Refusal::NoService(NoService::Annotated { service: name.to_owned(), deployment: s.name.clone() })
         })
     };
-    names.map(named).collect()
+    names.map(find).collect()
 }
 
 /// The Service that is switched without a router.

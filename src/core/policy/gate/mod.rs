@@ -62,7 +62,7 @@ pub(super) fn gate(gate: &api::Gate, path: &str, faults: &mut Vec<Fault>) -> Opt
     }
     if let Some(person) = person {
         if person.message.trim().is_empty() {
-            faults.push(Fault::of(format!("{path}.person.message"), Problem::GateWithoutMessage));
+            faults.push(Fault::of(format!("{path}.person.message"), &Problem::GateWithoutMessage));
         }
         return Some(Gate::Person(person.message.clone()));
     }
@@ -76,30 +76,30 @@ fn window(hours: &api::Window, path: &str, faults: &mut Vec<Fault>) -> Option<Wi
     let api::Window { days: named, from, to, zone } = hours;
     let mut days = [false; 7];
     if named.is_empty() {
-        faults.push(Fault::of(format!("{path}.days"), Problem::NoDays));
+        faults.push(Fault::of(format!("{path}.days"), &Problem::NoDays));
     }
     for (index, text) in named.iter().enumerate() {
         if let Some((first, last)) = range(text) {
             mark(&mut days, first, last);
             continue;
         }
-        faults.push(Fault::of(format!("{path}.days[{index}]"), Problem::Day(text.clone())));
+        faults.push(Fault::of(format!("{path}.days[{index}]"), &Problem::Day(text.clone())));
     }
     let opens = clock(from);
     if opens.is_none() {
-        faults.push(Fault::of(format!("{path}.from"), Problem::From(from.clone())));
+        faults.push(Fault::of(format!("{path}.from"), &Problem::From(from.clone())));
     }
     let shuts = if to == "24:00" { Some(Time::midnight()) } else { clock(to) };
     if shuts.is_none() {
-        faults.push(Fault::of(format!("{path}.to"), Problem::To(to.clone())));
+        faults.push(Fault::of(format!("{path}.to"), &Problem::To(to.clone())));
     }
     if opens.is_some() && from == to {
-        faults.push(Fault::of(format!("{path}.to"), Problem::EmptyWindow));
+        faults.push(Fault::of(format!("{path}.to"), &Problem::EmptyWindow));
     }
     // The bundled ones alone: a policy means the same wherever it is read.
     let place = TimeZoneDatabase::bundled().get(zone).ok();
     if place.is_none() {
-        faults.push(Fault::of(format!("{path}.zone"), Problem::Zone(zone.clone())));
+        faults.push(Fault::of(format!("{path}.zone"), &Problem::Zone(zone.clone())));
     }
     Some(Window { days, from: opens?, to: shuts?, zone: place? })
 }
@@ -147,14 +147,14 @@ fn clock(text: &str) -> Option<Time> {
 fn asked(hook: &api::Webhook, path: &str, faults: &mut Vec<Fault>) -> Webhook {
     let api::Webhook { name, on_refusal, retries, backoff, metadata } = hook;
     if name.is_empty() {
-        faults.push(Fault::of(format!("{path}.name"), Problem::NoWebhook));
+        faults.push(Fault::of(format!("{path}.name"), &Problem::NoWebhook));
     }
     if retries.is_some() && *on_refusal != OnRefusal::Fail {
-        faults.push(Fault::of(format!("{path}.retries"), Problem::RetriesWithoutFail));
+        faults.push(Fault::of(format!("{path}.retries"), &Problem::RetriesWithoutFail));
     }
     let backoff = backoff.map_or(BACKOFF, |span| {
         if span.is_negative() || Duration::from(span).is_zero() {
-            faults.push(Fault::of(format!("{path}.backoff"), Problem::DeadlineZero));
+            faults.push(Fault::of(format!("{path}.backoff"), &Problem::DeadlineZero));
         }
         span.into()
     });

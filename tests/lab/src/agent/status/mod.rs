@@ -306,5 +306,4 @@ fn container(view: &View) -> ContainerStatus {
 }
 
 #[cfg(test)]
-#[path = "status_tests.rs"]
 mod tests;

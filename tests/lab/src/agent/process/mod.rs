@@ -163,5 +163,4 @@ pub(crate) fn end_recorded(dir: &Path, prefix: &str) -> usize {
 }
 
 #[cfg(test)]
-#[path = "process_tests.rs"]
 mod tests;

@@ -117,7 +117,7 @@ fn served() -> BTreeSet<String> {
 #[test]
 fn every_metric_in_the_dashboard_is_served() {
     let dashboard: Value =
-        serde_json::from_str(include_str!("../../../charts/steelyard/dashboard.json")).expect("JSON");
+        serde_json::from_str(include_str!("../../../../charts/steelyard/dashboard.json")).expect("JSON");
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().expect("panels") {
         assert!(ids.insert(panel["id"].as_u64()), "each panel has an id of its own: {panel}");
@@ -132,7 +132,7 @@ fn every_metric_in_the_dashboard_is_served() {
 /// The chart's alerts.
 fn alerts() -> Vec<Value> {
     let alerts: Value =
-        serde_saphyr::from_str(include_str!("../../../charts/steelyard/alerts.yaml")).expect("YAML");
+        serde_saphyr::from_str(include_str!("../../../../charts/steelyard/alerts.yaml")).expect("YAML");
     alerts["groups"][0]["rules"].as_array().expect("rules").clone()
 }
 

@@ -189,5 +189,4 @@ pub(crate) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
 }
 
 #[cfg(test)]
-#[path = "env_tests.rs"]
 mod tests;
