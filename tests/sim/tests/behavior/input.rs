@@ -33,7 +33,7 @@ const CASES: [Case; 11] = [
             s.policy = Policy::Unreadable(vec![steelyard_core::policy::Fault::invalid(
                 "spec.strategy",
                 "must be given",
-            )])
+            )]);
         },
         "PolicyInvalid",
         &["spec.strategy"],
