@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use steelyard_core::engine::{Deployment, Meta, ReplicaSet, Rollout, Route, Service};
 
 fn metadata(meta: &Meta) -> Value {
-    // One other client comes first: the API server restores a record that would lose its last entry.
+    // One other client comes first: the API server restores a record that would lose its last
+    // entry.
     let managers = ["other"].into_iter().chain(meta.managed.iter().map(|_| "steelyard"));
     json!({
         "name": meta.name, "uid": meta.uid, "generation": meta.generation,

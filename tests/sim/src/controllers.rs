@@ -52,7 +52,8 @@ impl World {
         self.stopped.remove(&actor);
     }
 
-    /// Runs each controller that is not stopped once. One round suffices: each needs only those before it.
+    /// Runs each controller that is not stopped once. One round suffices: each needs only those
+    /// before it.
     pub fn settle(&mut self) {
         for actor in Actor::ALL {
             if !self.stopped.contains(&actor) {

@@ -56,7 +56,8 @@ impl World {
         self.snapshot.epoch += 1;
     }
 
-    /// The writes of former leaders that have not arrived yet, in the order in which they were sent.
+    /// The writes of former leaders that have not arrived yet, in the order in which they were
+    /// sent.
     pub fn in_flight(&self) -> &[Sent] {
         &self.in_flight
     }

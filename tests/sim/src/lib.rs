@@ -18,10 +18,10 @@
 //!   paused (`scale`, `IsSaturated`); a single active one gets the Deployment's size; a Deployment
 //!   that is not paused gets a `ReplicaSet` of its template
 //!   (`pkg/controller/deployment/{sync,rolling}.go`, `util/deployment_util.go`).
-//! - The `ReplicaSet` controller creates and deletes pods (`pkg/controller/replicaset`), the kubelet
-//!   makes them ready, the endpoints controller lists ready pods per Service
-//!   (`pkg/controller/endpointslice`), and the router accepts a changed route
-//!   (Gateway API, `RouteParentStatus`).
+//! - The `ReplicaSet` controller creates and deletes pods (`pkg/controller/replicaset`). The kubelet
+//!   makes them ready. The endpoints controller lists the ready pods of each Service
+//!   (`pkg/controller/endpointslice`). The router accepts a changed route (Gateway API,
+//!   `RouteParentStatus`).
 //! - Admission: a changed template comes back paused and labeled as held.
 //!
 //! # What is left out

@@ -1,7 +1,7 @@
 //! What metrics sources and the router answer: a few cases instead of numbers.
 //!
-//! The rules compare a value with a bound, so one value on each side of the bound stands for all. An
-//! enum has `Eq` and `Hash`, which `f64` lacks.
+//! The rules compare a value with a bound, so one value on each side of the bound stands for all.
+//! An enum has `Eq` and `Hash`, which `f64` lacks.
 
 use steelyard_core::analysis::{ErrorClass, Outcome};
 

@@ -60,7 +60,7 @@ impl World {
         Reconciled { planned, applied, measured, rejection, wake: decision.wake }
     }
 
-    /// Answers what the decision asks, as far as an answer comes.
+    /// Makes the measurements and calls of a decision.
     fn ask(&mut self, decision: &Decision) {
         for ask in &decision.asks {
             // No metric of a policy has a slash in its name.
@@ -90,8 +90,8 @@ impl World {
         }
     }
 
-    /// One reconcile; if it has nothing to write or to measure, time goes on to the next one. Returns
-    /// whether there is a next one.
+    /// One reconcile; if it has nothing to write or to measure, time goes on to the next one.
+    /// Returns whether there is a next one.
     pub fn proceed(&mut self) -> bool {
         let done = self.reconcile();
         if done.planned > 0 || done.measured > 0 {

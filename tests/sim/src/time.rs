@@ -26,8 +26,8 @@ pub(crate) fn ago(now: Timestamp, at: Timestamp, horizon: SignedDuration) -> i64
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A span beyond which no rule of these policies can tell two times apart: the sum of all spans that
-/// they, their queries and the engine name, because a rule may add some of them.
+/// A span beyond which no rule of these policies can tell two times apart: the sum of all spans
+/// that they, their queries and the engine name, because a rule may add some of them.
 pub(crate) fn horizon(s: &Snapshot) -> SignedDuration {
     let in_use = match &s.policy {
         Policy::Found(spec) => Some(spec),

@@ -33,8 +33,8 @@ pub struct World {
     pub started: i32,
     /// Each call of a webhook that was ever made.
     pub calls: Vec<Call>,
-    /// Revisions marked as failed on the route or the Service: they must get no traffic again. A test
-    /// that retries one clears this.
+    /// Revisions marked as failed on the route or the Service: they must get no traffic again. A
+    /// test that retries one clears this.
     pub failed: BTreeSet<String>,
     pub(crate) stopped: BTreeSet<Actor>,
     pub(crate) lost: Option<usize>,

@@ -80,7 +80,7 @@ impl Own {
 }
 
 impl World {
-    /// Applies writes of the present leader, in order and without any controller in between.
+    /// Applies writes of the present leader, in order, while no controller runs.
     pub fn write(&mut self, writes: &[Write]) {
         self.versions.note(&mut self.snapshot);
         let mut own = Own::default();

@@ -1,4 +1,5 @@
-//! Whatever happens in whatever order: no prefix of writes is unsafe, and once it is quiet the world comes to rest.
+//! Whatever happens in whatever order: each prefix of writes is safe, and once nothing disturbs the
+//! world any more, nothing is left to do in the end.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -12,27 +13,27 @@ enum Turn {
     Push(u8),
     /// The Deployment is scaled.
     Scale(i32),
-    /// From now on Prometheus answers so.
+    /// From now on each metric answers this.
     Answer(Measurement),
-    /// Somebody wants something of the revision on trial.
-    Want(Wish),
-    /// The Deployment controller stops, or goes on.
+    /// A user sets an intent for the canary.
+    Want(Wanted),
+    /// The Deployment controller runs, or stops.
     Controller(bool),
-    /// Somebody applies the route as it was.
+    /// Another client applies the route as it was.
     Route,
-    /// Somebody deletes the canary Service.
+    /// Another client deletes the canary Service.
     Service,
-    /// Somebody edits the Service's selector: the pin is gone.
+    /// Another client edits the Service's selector: the pin is gone.
     Unpin,
-    /// The leader dies after so many writes of its next plan.
+    /// The leader dies after this many writes of its next plan.
     Die(usize),
-    /// It goes on for so many passes.
+    /// It proceeds this many times.
     Pass(usize),
 }
 
-/// What somebody wants.
+/// An intent.
 #[derive(Clone, Copy, Debug)]
-enum Wish {
+enum Wanted {
     Abort,
     Pause,
     Full,
@@ -42,18 +43,18 @@ enum Wish {
 
 fn turn() -> impl Strategy<Value = Turn> {
     let answer = prop_oneof![Just(Measurement::Good), Just(Measurement::Bad), Just(Measurement::NoData)];
-    let wish = prop_oneof![
-        Just(Wish::Abort),
-        Just(Wish::Pause),
-        Just(Wish::Full),
-        (2..4u32).prop_map(Wish::Retry),
-        Just(Wish::Nothing)
+    let wanted = prop_oneof![
+        Just(Wanted::Abort),
+        Just(Wanted::Pause),
+        Just(Wanted::Full),
+        (2..4u32).prop_map(Wanted::Retry),
+        Just(Wanted::Nothing)
     ];
     prop_oneof![
         3 => (1..5u8).prop_map(Turn::Push),
         1 => (0..7i32).prop_map(Turn::Scale),
         1 => answer.prop_map(Turn::Answer),
-        1 => wish.prop_map(Turn::Want),
+        1 => wanted.prop_map(Turn::Want),
         1 => any::<bool>().prop_map(Turn::Controller),
         1 => Just(Turn::Route),
         1 => Just(Turn::Service),
@@ -68,7 +69,7 @@ fn take(world: &mut World, turn: &Turn) {
         Turn::Push(tag) => world.push(&format!("demo:v{tag}")),
         Turn::Scale(replicas) => world.scale(*replicas),
         Turn::Answer(answer) => world.measurement = *answer,
-        Turn::Want(wish) => want(world, *wish),
+        Turn::Want(wanted) => want(world, *wanted),
         Turn::Controller(true) => world.start(Actor::DeploymentController),
         Turn::Controller(false) => world.stop(Actor::DeploymentController),
         Turn::Route => {
@@ -81,7 +82,8 @@ fn take(world: &mut World, turn: &Turn) {
         Turn::Unpin if world.weight() == 0 => {
             world.snapshot.services[0].selector.remove(HASH);
         }
-        // With weight on it the router has nobody to send to, or the Service shows the canary, until the next pass.
+        // With weight on it, the router has no endpoint, or the Service selects the canary, until
+        // the next reconcile.
         Turn::Service | Turn::Unpin => {}
         Turn::Die(writes) => world.die_after(*writes),
         Turn::Pass(passes) => {
@@ -92,31 +94,34 @@ fn take(world: &mut World, turn: &Turn) {
     }
 }
 
-fn want(world: &mut World, wish: Wish) {
-    if matches!(wish, Wish::Retry(_)) {
+fn want(world: &mut World, wanted: Wanted) {
+    if matches!(wanted, Wanted::Retry(_)) {
         world.failed.clear();
     }
     world.want(|spec, revision| {
         *spec = steelyard_core::api::RolloutSpec::default();
         let intent = Some(Intent { revision: revision.into(), by: None });
-        match wish {
-            Wish::Abort => spec.abort = intent,
-            Wish::Pause => spec.pause = intent,
-            Wish::Full => {
+        match wanted {
+            Wanted::Abort => spec.abort = intent,
+            Wanted::Pause => spec.pause = intent,
+            Wanted::Full => {
                 spec.promote =
                     Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
             }
-            Wish::Retry(attempt) => spec.retry = Some(Retry { revision: revision.into(), attempt, by: None }),
-            Wish::Nothing => {}
+            Wanted::Retry(attempt) => {
+                spec.retry = Some(Retry { revision: revision.into(), attempt, by: None })
+            }
+            Wanted::Nothing => {}
         }
     });
 }
 
-/// Nobody disturbs it any more: it comes to rest, one version serves alone, and nothing of a rollout is left.
+/// Nothing disturbs it any more: in the end one version serves alone, and nothing of a rollout is
+/// left.
 fn comes_to_rest(mut world: World) {
     world.start(Actor::DeploymentController);
     world.measurement = Measurement::Good;
-    want(&mut world, Wish::Nothing);
+    want(&mut world, Wanted::Nothing);
     world.scale(4);
     world.rest();
     let status = world.status().clone();
@@ -162,7 +167,8 @@ fn ways(way: usize) -> (steelyard_core::api::Strategy, steelyard_core::api::Traf
     (serde_json::from_value(strategy).unwrap(), serde_json::from_value(traffic).unwrap())
 }
 
-/// The same cases each time, so that a change is judged by what it did; others by `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
+/// The same cases each time, so that a change is judged by what it did; others by
+/// `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let set = ProptestConfig::default();
     let seed = if set.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { set.rng_seed };
@@ -174,7 +180,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn whatever_happens_no_prefix_of_writes_is_unsafe_and_it_comes_to_rest(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
+    fn whatever_happens_each_prefix_of_writes_is_safe_and_nothing_is_left_to_do_in_the_end(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
         let mut world = World::stable();
         let spec = world.policy();
         (spec.strategy, spec.traffic) = ways(way);

@@ -19,7 +19,8 @@ fn rival(since: i64, idle: bool) -> Rival {
     }
 }
 
-/// A world whose Rollout was made in the tenth second, and that is accepted if it is alone behind its Service.
+/// A world whose Rollout was made in the tenth second, and that is accepted if it is alone behind
+/// its Service.
 fn tenth(rivals: &[Rival]) -> World {
     let mut world = World::stable();
     world.snapshot.rollout.as_mut().unwrap().meta.created = Timestamp::from_second(10).ok();
@@ -28,7 +29,8 @@ fn tenth(rivals: &[Rival]) -> World {
     world
 }
 
-/// Writes what is decided until nothing is: the pods behind a Service that another rollout has pinned are not of this world.
+/// Writes what is decided until nothing is: the pods behind a Service that another rollout has
+/// pinned are not of this world.
 fn settle(world: &mut World) {
     for _ in 0..50 {
         let decision = world.decide();
@@ -146,7 +148,7 @@ fn two_rollouts_behind_one_route_leave_each_others_marks_and_weights() {
 }
 
 #[test]
-fn a_mark_of_a_later_term_is_found_on_whatever_a_rollout_works_on_and_told_with_its_cure() {
+fn a_later_epoch_is_found_on_each_object_of_a_rollout_and_reported_with_its_fix() {
     type Mark = fn(&mut Snapshot) -> &mut u64;
     let marks: [(&str, Mark); 5] = [
         ("Deployment web", |s| &mut s.deployment.as_mut().unwrap().meta.epoch),

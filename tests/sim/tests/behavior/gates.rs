@@ -1,9 +1,10 @@
-//! Gates: what opens them, what they keep meanwhile, and that no way back waits at one.
+//! Gates: what opens them, what they keep meanwhile, and that no rollback waits at one.
 
 use super::*;
 use steelyard_core::api::{Intent, Opened, Promote, Word};
 
-/// A rollout of v2 under a policy with this gate between 25 % and 50 %; the world begins on Thursday, 1 January 1970.
+/// A rollout of v2 under a policy with this gate between 25 % and 50 %; the world begins on
+/// Thursday, 1 January 1970.
 fn at(gate: &serde_json::Value) -> World {
     steps(&json!([{"weight": 25, "hold": "5s"}, {"gate": gate}, {"weight": 50, "hold": "5s"}]))
 }
@@ -93,7 +94,7 @@ fn a_window_says_when_it_opens_in_its_zone_and_opens_to_the_second() {
     world.snapshot.now = opens - 1.second();
     while world.snapshot.now < opens {
         assert!(waits(&world, "Window"));
-        assert!(world.proceed(), "it looks again by itself");
+        assert!(world.proceed(), "it wakes by itself");
     }
     world.rest();
     let [gate] = &gates(&world)[..] else { panic!("one gate") };
@@ -113,7 +114,7 @@ fn a_gate_before_the_first_weight_needs_no_pod() {
 }
 
 #[test]
-fn a_webhook_is_asked_with_longer_and_longer_pauses_until_it_says_yes() {
+fn a_webhook_is_called_with_longer_and_longer_pauses_until_it_says_yes() {
     let mut world = at(&json!({"webhook": {"name": "desk", "backoff": "2s", "metadata": {"a": "b"}}}));
     world.webhook = Some((Word::No, "HTTP 503"));
     let mut times = Vec::new();
@@ -159,18 +160,18 @@ fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
 }
 
 #[test]
-fn a_webhook_that_cannot_be_asked_is_waited_for_under_either_rule() {
-    let mut world = at(&json!({"webhook": {"name": "nobody", "onRefusal": "fail", "retries": 0}}));
-    world.webhook = Some((Word::Unasked, "there is no webhook named nobody"));
+fn a_webhook_that_cannot_be_called_is_waited_for_under_either_rule() {
+    let mut world = at(&json!({"webhook": {"name": "missing", "onRefusal": "fail", "retries": 0}}));
+    world.webhook = Some((Word::Unasked, "there is no webhook named missing"));
     for _ in 0..300 {
         world.proceed();
     }
-    assert!(waits(&world, "Webhook") && message(&world).contains("nobody"), "{:?}", world.status());
+    assert!(waits(&world, "Webhook") && message(&world).contains("missing"), "{:?}", world.status());
     assert_eq!(world.weights, [25]);
 }
 
 #[test]
-fn no_way_back_waits_for_a_call_that_hangs() {
+fn no_rollback_waits_for_a_call_that_hangs() {
     let fails: [fn(&mut World); 3] = [
         |world| world.measurement = Measurement::Bad,
         |world| {
@@ -214,17 +215,17 @@ fn an_answer_to_an_older_question_opens_nothing() {
     }
     world.snapshot.answers = vec![answer];
     world.snapshot.asking.clear();
-    world.webhook = Some((Word::No, "not asked again"));
+    world.webhook = Some((Word::No, "not called again"));
     world.rest();
     assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 50, 100][..]));
 }
 
 #[test]
-fn an_attempt_is_counted_before_it_is_sent_and_a_lost_answer_is_asked_for_by_the_next() {
+fn an_attempt_is_counted_before_it_is_sent_and_the_next_one_replaces_a_lost_answer() {
     let mut world = at(&json!({"webhook": {"name": "desk"}}));
     world.until(|world| waits(world, "Webhook"));
     assert_eq!(world.calls.len(), 1);
-    // The process dies; the call may have been answered, and nobody heard it.
+    // The process dies; the call may have been answered, but no one received the answer.
     world.die_after(0);
     world.webhook = Some((Word::Yes, "HTTP 200 OK"));
     let begun = world.snapshot.now;

@@ -1,9 +1,10 @@
-//! The exits of "the canary is the Deployment's", and what stands in for a handover.
+//! What follows when the canary has become the Deployment's, and what replaces a handover.
 
 use super::*;
 use steelyard_core::api::{End, Handover};
 
-/// A rollout of which the last write was the adoption, with a Deployment controller that hasn't looked yet.
+/// A rollout of which the last write was the adoption, with a Deployment controller that has not
+/// run yet.
 fn adopted() -> World {
     let mut world = World::stable();
     world.rest();
@@ -18,7 +19,7 @@ fn adopted() -> World {
 }
 
 #[test]
-fn a_canary_that_nobody_takes_is_taken_back_and_handed_over_again() {
+fn a_canary_that_the_deployment_does_not_take_is_taken_back_and_handed_over_again() {
     let mut world = adopted();
     let until = world.snapshot.now + 10.seconds();
     world.until(|world| {
@@ -38,7 +39,7 @@ fn a_canary_that_nobody_takes_is_taken_back_and_handed_over_again() {
 }
 
 #[test]
-fn a_canary_that_fails_while_nobody_takes_it_comes_back() {
+fn a_canary_that_fails_before_the_deployment_takes_it_is_rolled_back() {
     let mut world = adopted();
     world.until(|world| {
         world
@@ -54,7 +55,7 @@ fn a_canary_that_fails_while_nobody_takes_it_comes_back() {
 }
 
 #[test]
-fn a_gutted_canary_gives_its_traffic_to_stable_and_starts_over() {
+fn an_emptied_canary_gives_its_traffic_to_stable_and_starts_over() {
     let mut world = adopted();
     world.canary().replicas = 3;
     world.snapshot.deployment.as_mut().unwrap().meta.generation += 1;
@@ -101,7 +102,7 @@ fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() {
 }
 
 #[test]
-fn an_altered_template_that_fails_comes_back_like_any_other() {
+fn an_altered_template_that_fails_is_rolled_back_like_any_other() {
     let mut world = World::stable();
     world.rest();
     world.altering = true;
@@ -112,7 +113,7 @@ fn an_altered_template_that_fails_comes_back_like_any_other() {
 }
 
 #[test]
-fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutted_canary() {
+fn a_deployment_that_grows_during_the_handover_is_not_taken_for_an_emptied_canary() {
     let mut world = adopted();
     let d = world.snapshot.deployment.as_mut().unwrap();
     d.replicas = 6;
@@ -128,7 +129,7 @@ fn a_deployment_that_grows_in_the_moment_of_the_handover_is_not_taken_for_a_gutt
 }
 
 #[test]
-fn stables_template_pushed_in_the_moment_of_the_handover_is_served_by_the_pods_that_are_there() {
+fn stables_template_pushed_during_the_handover_is_served_by_the_pods_that_run_it() {
     let mut world = adopted();
     world.push("demo:v1");
     world.proceed();

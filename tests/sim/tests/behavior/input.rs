@@ -1,4 +1,4 @@
-//! What is refused before anything starts, and what follows when it is cured.
+//! What is refused before anything starts, and what follows when it is fixed.
 
 use serde_json::json;
 
@@ -85,7 +85,7 @@ fn shared_route(weight: i64) -> serde_json::Value {
 fn refuse(world: &mut World) {
     world.push("demo:v2");
     let decision = world.decide();
-    assert!(decision.in_flight, "what could cure it is watched");
+    assert!(decision.in_flight, "what could fix it is watched");
     for write in &decision.writes {
         assert!(matches!(write, Write::Status { .. }), "{decision:?}");
     }
@@ -95,7 +95,7 @@ fn refuse(world: &mut World) {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_cured() {
+fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_fixed() {
     for (spoil, reason, words) in CASES {
         let mut world = World::stable();
         world.rest();
@@ -151,15 +151,15 @@ fn all_that_is_wrong_with_a_deployment_is_said_at_once() {
 }
 
 #[test]
-fn what_is_refused_at_rest_is_accepted_as_soon_as_it_is_cured() {
+fn what_is_refused_before_a_rollout_is_accepted_as_soon_as_it_is_fixed() {
     let mut world = World::stable();
     world.snapshot.taken = ["web-canary".into()].into();
     world.rest();
-    assert!(world.decide().in_flight, "the cure may be a Service that nobody would watch otherwise");
+    assert!(world.decide().in_flight, "the fix may be a Service that is not watched otherwise");
     world.snapshot.taken.clear();
     world.rest();
     assert!(world.status().conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "True"));
-    assert!(!world.decide().in_flight, "at rest nothing is watched");
+    assert!(!world.decide().in_flight, "without a rollout nothing is watched");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What people want, by the Rollout's spec.
+//! Intents, set in the Rollout's spec.
 
 use super::*;
 use steelyard_core::api::{End, Intent, Promote, Retry};
@@ -33,7 +33,7 @@ fn a_paused_rollout_stays_at_its_weight_until_it_is_resumed() {
 }
 
 #[test]
-fn a_paused_rollout_still_comes_back() {
+fn a_paused_rollout_is_still_rolled_back() {
     let mut world = on_trial();
     world.until(|world| world.status().weight == Some(25));
     world.want(|spec, revision| spec.pause = Some(intent(revision)));
@@ -135,7 +135,7 @@ fn a_retry_tries_the_rejected_replica_set_once_more_and_each_attempt_once() {
 }
 
 #[test]
-fn skipping_sends_traffic_home_and_lets_the_deployment_roll_natively() {
+fn skipping_returns_traffic_to_stable_and_lets_the_deployment_roll_natively() {
     let mut world = on_trial();
     world.until(|world| world.status().weight == Some(25));
     world.want(|spec, revision| spec.skip = Some(intent(revision)));

@@ -27,8 +27,8 @@ use steelyard_core::{
     engine::*,
 };
 
-/// Proceeds to the reconcile that begins the rollback and lets it die after its first write; another
-/// leader takes over. Returns that write.
+/// Proceeds to the reconcile that begins the rollback and lets it die after its first write;
+/// another leader takes over. Returns that write.
 fn die_on_rollback(world: &mut World) -> Write {
     for _ in 0..200 {
         let writes = world.decide().writes;

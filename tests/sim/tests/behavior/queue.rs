@@ -1,4 +1,4 @@
-//! A rollout that waits until others are over.
+//! Rollouts that wait until others are over.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn a_rollout_whose_turn_has_not_come_waits_by_name_and_nothing_is_made_of_it() {
 }
 
 #[test]
-fn a_way_back_never_waits_for_its_turn() {
+fn a_rollback_never_waits_for_its_turn() {
     let mut world = World::stable();
     world.policy().rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());
     world.rest();

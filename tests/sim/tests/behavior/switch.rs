@@ -61,7 +61,8 @@ fn a_preview_is_measured_without_traffic_and_a_bad_one_never_gets_any() {
 }
 
 #[test]
-fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns_everything_in_one_pass() {
+fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns_everything_in_one_reconcile()
+{
     for traffic in [by_route(), by_service()] {
         let mut world = world(blue_green(), traffic);
         world.push("demo:v2");
@@ -71,7 +72,7 @@ fn stable_stays_at_full_scale_until_the_bake_is_over_and_a_failure_in_it_returns
         assert_eq!(world.snapshot.replica_sets[0].replicas, 4);
         world.measurement = Measurement::Bad;
         world.until(|world| world.status().phase == Phase::RollingBack);
-        assert_eq!(pin(&world).map(String::as_str), Some("s1"), "flipped back in the pass that saw it");
+        assert_eq!(pin(&world).map(String::as_str), Some("s1"), "flipped back in the reconcile that saw it");
         let trial = world.status().trial.as_ref().unwrap();
         assert_eq!((trial.side, trial.given), (Side::Stable, 0));
         world.rest();
@@ -94,7 +95,7 @@ fn a_version_that_held_all_traffic_is_handed_over_without_asking_the_router_agai
     assert_eq!(filling(blue_green()), SignedDuration::ZERO);
     let canary = |last| json!({"canary": {"steps": [{"weight": last, "hold": "5s"}]}});
     assert_eq!(filling(canary(100)), SignedDuration::ZERO);
-    assert!(filling(canary(50)) >= drain, "the router has its time to let go of stable");
+    assert!(filling(canary(50)) >= drain, "the router has its time to leave stable");
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn a_service_with_a_local_traffic_policy_is_not_switched_and_says_so() {
 }
 
 #[test]
-fn a_crash_after_the_flip_back_but_before_the_status_is_known_for_a_way_back() {
+fn a_crash_after_the_flip_back_but_before_the_status_is_recognized_as_a_rollback() {
     let mut world = world(blue_green(), by_service());
     world.push("demo:v2");
     world.until(|world| world.status().weight == Some(100));
@@ -183,7 +184,7 @@ fn a_bake_keeps_stable_beside_a_canary_that_has_everything() {
 }
 
 #[test]
-fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_in_steps() {
+fn a_version_that_served_not_long_ago_returns_in_one_switch_and_an_older_one_in_steps() {
     for (within, weights) in [("1h", vec![100]), ("1s", vec![25, 50, 100])] {
         let mut world = World::stable();
         let spec = world.policy();
@@ -201,7 +202,7 @@ fn a_version_that_served_not_long_ago_comes_back_in_one_switch_and_an_older_one_
 }
 
 #[test]
-fn a_way_back_in_one_switch_is_guarded_by_the_same_metrics() {
+fn a_return_in_one_switch_is_guarded_by_the_same_metrics() {
     let mut world = World::stable();
     let spec = world.policy();
     spec.rollback_window = Some(serde_json::from_value(json!({"revisions": 1})).unwrap());

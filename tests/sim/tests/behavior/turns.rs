@@ -1,4 +1,4 @@
-//! What may happen in between.
+//! What may happen during a rollout.
 
 use super::*;
 use steelyard_core::api::HASH;
@@ -41,7 +41,7 @@ fn a_deployment_scaled_to_zero_has_no_canary_either_until_it_is_scaled_up_again(
 }
 
 #[test]
-fn a_weight_that_somebody_else_takes_off_comes_back_without_a_new_step() {
+fn a_weight_that_another_client_removes_is_set_again_without_a_new_step() {
     let mut world = at(50);
     let before = world.snapshot.routes[0].spec["rules"][0]["backendRefs"].clone();
     world.proceed();
@@ -56,7 +56,7 @@ fn a_weight_that_somebody_else_takes_off_comes_back_without_a_new_step() {
 }
 
 #[test]
-fn a_route_that_can_not_be_weighed_any_more_is_given_back_on_a_failure() {
+fn a_route_that_can_not_be_weighed_any_more_is_restored_on_a_failure() {
     let mut world = at(25);
     world.snapshot.routes[0].spec["rules"][0]["backendRefs"]
         .as_array_mut()
@@ -70,7 +70,7 @@ fn a_route_that_can_not_be_weighed_any_more_is_given_back_on_a_failure() {
 }
 
 #[test]
-fn a_deployment_that_somebody_resumed_is_unpinned_in_the_same_pass() {
+fn a_deployment_that_a_user_resumed_is_unpinned_in_the_same_reconcile() {
     let mut world = at(25);
     let d = world.snapshot.deployment.as_mut().unwrap();
     d.paused = false;
@@ -82,7 +82,7 @@ fn a_deployment_that_somebody_resumed_is_unpinned_in_the_same_pass() {
 }
 
 #[test]
-fn a_failure_after_the_services_moved_moves_them_back_in_the_same_pass() {
+fn a_failure_after_the_services_moved_moves_them_back_in_the_same_reconcile() {
     let mut world = at(100);
     world.until(|world| world.snapshot.services[0].selector.get(HASH).is_some_and(|hash| hash != "s1"));
     world.want(|spec, revision| {
@@ -94,7 +94,7 @@ fn a_failure_after_the_services_moved_moves_them_back_in_the_same_pass() {
 }
 
 #[test]
-fn pushes_before_a_canary_was_made_leave_only_the_last_one_on_trial() {
+fn of_several_pushes_before_a_canary_was_made_only_the_last_one_is_rolled_out() {
     let mut world = World::stable();
     world.rest();
     world.push("demo:v2");
@@ -114,7 +114,7 @@ fn a_canary_service_that_is_deleted_is_made_again() {
     let mut world = at(50);
     world.snapshot.services.retain(|service| service.meta.name == "web");
     world.snapshot.now += 1.second();
-    // The router has nobody to send to until it is there again: the world's own invariant doesn't hold for a moment.
+    // Until it exists again, the router has no endpoint to send to: an invariant is violated here.
     let decision = world.decide();
     assert!(matches!(decision.writes[0], Write::Create { kind: Kind::Service, .. }));
 }
@@ -169,7 +169,7 @@ fn a_template_changed_in_the_canarys_replica_set_is_a_failure() {
 }
 
 #[test]
-fn a_rejected_template_is_known_to_a_rollout_that_was_made_anew() {
+fn a_rejected_template_is_known_to_a_rollout_object_that_was_created_again() {
     let mut world = at(25);
     world.measurement = Measurement::Bad;
     world.rest();
@@ -188,7 +188,7 @@ fn a_rejected_template_is_known_to_a_rollout_that_was_made_anew() {
 }
 
 #[test]
-fn a_rollout_in_flight_that_is_forgotten_is_sent_home() {
+fn a_rollout_in_progress_whose_status_is_lost_returns_to_stable() {
     let mut world = at(50);
     let r = world.snapshot.rollout.as_mut().unwrap();
     r.status = steelyard_core::api::RolloutStatus::default();
@@ -199,7 +199,7 @@ fn a_rollout_in_flight_that_is_forgotten_is_sent_home() {
         json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]})
     );
     world.rest();
-    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2", "and tried anew");
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2", "and rolled out again");
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_push_into_a_native_rollout_lets_that_one_end_first() {
 }
 
 #[test]
-fn routes_and_services_are_given_back_when_the_deployment_is_gone() {
+fn routes_and_services_are_restored_when_the_deployment_is_gone() {
     let mut world = at(50);
     world.snapshot.deployment = None;
     while world.proceed() {
@@ -287,7 +287,7 @@ fn a_router_that_says_nothing_is_waited_for_ten_seconds_and_no_number_is_made_up
 }
 
 #[test]
-fn a_deployment_that_grows_on_the_way_back_stays_pinned_to_stable() {
+fn a_deployment_that_grows_during_a_rollback_stays_pinned_to_stable() {
     let mut world = at(50);
     world.measurement = Measurement::Bad;
     world.until(|world| world.status().phase == Phase::RollingBack);
@@ -300,7 +300,7 @@ fn a_deployment_that_grows_on_the_way_back_stays_pinned_to_stable() {
 }
 
 #[test]
-fn a_pin_that_somebody_else_took_off_leaves_no_mark() {
+fn a_pin_that_another_client_removed_leaves_no_mark() {
     let mut world = World::stable();
     world.rest();
     world.snapshot.services[0].meta.annotations.insert(steelyard_core::api::EPOCH.into(), "1".into());

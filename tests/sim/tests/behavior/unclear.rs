@@ -1,9 +1,9 @@
-//! Looks that give no number, and what the policy makes of them.
+//! Measurements without a number, and what the policy makes of them.
 
 use sim::{Measurement, World};
 use steelyard_core::api::{self, NoData, Phase, Unclear};
 
-/// A push under a policy that says something else of what is unclear, run until nothing is left to do or nothing changes.
+/// A push under a changed policy, and 400 reconciles at most.
 fn pushed(answer: Measurement, change: impl FnOnce(&mut api::Analysis)) -> World {
     let mut world = World::stable();
     let spec = world.policy();
@@ -20,7 +20,7 @@ fn pushed(answer: Measurement, change: impl FnOnce(&mut api::Analysis)) -> World
 }
 
 #[test]
-fn no_data_is_a_failed_look_only_where_the_policy_says_so_and_only_once_there_could_be_some() {
+fn no_data_is_a_fail_only_where_the_policy_says_so_and_only_once_there_could_be_some() {
     let world = pushed(Measurement::NoData, |analysis| analysis.metrics[0].no_data = NoData::Fail);
     assert_eq!((world.status().phase, world.weights.as_slice()), (Phase::RolledBack, &[25, 0][..]));
     let failure = world.status().failure.as_ref().unwrap();
@@ -28,14 +28,14 @@ fn no_data_is_a_failed_look_only_where_the_policy_says_so_and_only_once_there_co
     assert!(failure.message.contains("metric success has no data"), "{failure:?}");
     assert!(failure.query.as_ref().is_some_and(|query| query.contains("rate(ok")));
     let began = world.status().history[0].started.unwrap();
-    // Range and settle: without data before that nothing is amiss.
+    // Range and settle: before that, no data is expected.
     assert!(failure.at.unwrap().duration_since(began).as_secs() >= 3, "{failure:?}");
     let world = pushed(Measurement::ServerError, |analysis| analysis.metrics[0].no_data = NoData::Fail);
-    assert_eq!(world.weights, [25], "an error is not what it speaks of");
+    assert_eq!(world.weights, [25], "an error is not covered by noData");
 }
 
 #[test]
-fn without_a_verdict_the_weight_stays_or_goes_home_or_rises_as_the_policy_says() {
+fn without_a_verdict_the_weight_stays_or_returns_to_zero_or_rises_as_the_policy_says() {
     for (answer, set) in [
         (Measurement::NoData, (|a, to| a.on_inconclusive = to) as fn(&mut api::Analysis, Unclear)),
         (Measurement::TooFew, |a, to| a.on_inconclusive = to),
@@ -73,7 +73,7 @@ fn what_one_case_says_is_not_said_for_the_other() {
 }
 
 #[test]
-fn a_look_that_fails_outweighs_any_leniency() {
+fn a_measurement_that_fails_outweighs_any_leniency() {
     let world = pushed(Measurement::Bad, |analysis| {
         (analysis.on_error, analysis.on_inconclusive) = (Unclear::Continue, Unclear::Continue);
     });

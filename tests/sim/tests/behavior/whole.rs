@@ -22,7 +22,7 @@ fn a_good_release_goes_out_in_steps_and_keeps_its_pods() {
 }
 
 #[test]
-fn at_rest_nothing_is_written_and_a_new_term_writes_nothing_either() {
+fn without_a_rollout_in_progress_nothing_is_written_by_a_new_leader_either() {
     let mut world = World::stable();
     world.rest();
     world.snapshot.epoch += 1;
@@ -31,7 +31,7 @@ fn at_rest_nothing_is_written_and_a_new_term_writes_nothing_either() {
 }
 
 #[test]
-fn the_pass_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
+fn the_reconcile_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
     let mut world = World::stable();
     world.rest();
     world.measurement = Measurement::Bad;
@@ -54,7 +54,7 @@ fn the_pass_that_sees_a_failure_begins_with_weight_zero_and_the_mark() {
     world.push("demo:v1");
     world.rest();
     assert_eq!(world.status().phase, Phase::Stable);
-    assert_eq!(world.started, 1, "going back starts no pod");
+    assert_eq!(world.started, 1, "a return to stable starts no pod");
     assert_eq!(world.snapshot.replica_sets.len(), 1);
 }
 
@@ -75,7 +75,7 @@ fn no_data_neither_promotes_nor_rolls_back() {
 }
 
 #[test]
-fn a_newer_template_sends_traffic_home_before_it_starts_over() {
+fn a_newer_template_returns_traffic_to_stable_before_it_starts_over() {
     let mut world = World::stable();
     world.rest();
     world.push("demo:v2");
@@ -89,7 +89,7 @@ fn a_newer_template_sends_traffic_home_before_it_starts_over() {
 }
 
 #[test]
-fn a_crash_after_the_weight_but_before_the_status_is_known_for_a_way_back() {
+fn a_crash_after_the_weight_but_before_the_status_is_recognized_as_a_rollback() {
     let mut world = World::stable();
     world.rest();
     world.measurement = Measurement::Bad;
@@ -120,7 +120,7 @@ fn a_policy_with_what_is_not_served_yet_is_refused_by_name() {
 }
 
 #[test]
-fn a_push_in_the_moment_of_adoption_finishes_the_handover_and_starts_anew() {
+fn a_push_during_the_adoption_finishes_the_handover_and_starts_over() {
     let mut world = World::stable();
     world.rest();
     world.push("demo:v2");
@@ -141,7 +141,7 @@ fn a_push_in_the_moment_of_adoption_finishes_the_handover_and_starts_anew() {
 }
 
 #[test]
-fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline_fails() {
+fn what_keeps_canary_pods_from_getting_ready_is_reported_by_name_and_fails_at_the_deadline() {
     let mut world = World::stable();
     world.rest();
     world.push("demo:v2");
@@ -165,7 +165,7 @@ fn what_keeps_canary_pods_from_getting_ready_is_told_by_name_and_at_the_deadline
     };
     let waiting = status(&world.decide()).waiting.unwrap();
     assert!(waiting.message.contains("exceeded quota: four"), "{waiting:?}");
-    // A pod that stands there and never gets ready is named once it has had a moment to start.
+    // A pod that exists and never gets ready is named once it has had time to start.
     world.snapshot.replica_sets.iter_mut().for_each(|set| set.failure = None);
     let pod = Pod {
         name: "web-x".into(),
