@@ -64,7 +64,8 @@ impl World {
     /// The canonical value of this world.
     pub fn state(&self) -> State {
         let s = &self.snapshot;
-        let canon = canon(s);
+        let late: Vec<_> = self.in_flight.iter().filter_map(|sent| self.could_apply(sent)).collect();
+        let canon = canon(s, &late);
         let datum = |value: Value| canon.datum(&value);
         let sets = sets(s);
         let claims = claims(s);
@@ -105,7 +106,7 @@ impl World {
                 })
                 .collect(),
             inputs: datum(inputs(s)),
-            in_flight: self.in_flight.iter().filter_map(|sent| self.could_apply(sent)).map(datum).collect(),
+            in_flight: late.into_iter().map(datum).collect(),
             sources: (self.measurement, self.share, self.webhook.map(word)),
             stopped: self.stopped.clone(),
             // One that is known nowhere else can't get traffic.
@@ -128,14 +129,15 @@ impl World {
     }
 }
 
-fn canon(s: &Snapshot) -> Canon {
+fn canon(s: &Snapshot, late: &[Value]) -> Canon {
     let d = s.deployment.as_ref().map_or(0, |d| d.meta.generation);
     let r = s.rollout.as_ref();
     let versions = r.into_iter().flat_map(|r| [&r.status.stable, &r.status.canary]).flatten();
     let intents = r.map(|r| serde_json::to_value(&r.spec).unwrap_or_default()).unwrap_or_default();
     let intents = intents.as_object().into_iter().flat_map(|fields| fields.values());
     let named = intents.filter_map(|intent| intent["revision"].as_str()?.parse().ok());
-    let order = places(versions.map(|version| version.generation).chain(named).chain([d]));
+    let known = versions.map(|version| version.generation).chain(named).chain([d]);
+    let order = places(known.chain(late.iter().flat_map(generations)));
     let mut canon = Canon {
         now: s.now,
         horizon: horizon(s),
@@ -144,13 +146,19 @@ fn canon(s: &Snapshot) -> Canon {
         generations: order.iter().map(|(number, place)| (*number, place - order[&d])).collect(),
         names: BTreeMap::new(),
     };
-    canon.names = names(s, &canon);
+    canon.names = names(s, &canon, late);
     canon
+}
+
+/// The generations of the Deployment that a status on its way names.
+fn generations(late: &Value) -> Vec<i64> {
+    let status = &late["body"]["status"];
+    ["stable", "canary"].iter().filter_map(|role| status[role]["generation"].as_i64()).collect()
 }
 
 /// A new name for each hash: its role; for those without one, their place among `ReplicaSets` that
 /// are compared without their hashes, and then in the history, the latest first.
-fn names(s: &Snapshot, canon: &Canon) -> BTreeMap<String, String> {
+fn names(s: &Snapshot, canon: &Canon, mentions: &[Value]) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     // Steelyard's hashes begin with 0: whether one does is part of what it says.
     let mut add = |hash: &str, name: String| {
@@ -177,6 +185,12 @@ fn names(s: &Snapshot, canon: &Canon) -> BTreeMap<String, String> {
     let history = status.into_iter().flat_map(|status| status.history.iter().rev());
     for (at, hash) in history.flat_map(|past| [&past.revision, &past.before]).enumerate() {
         add(hash, format!("past{at}"));
+    }
+    // What is left is on its way, or of an object that is gone.
+    let texts = mentions.iter().chain([&inputs(s)]).map(Value::to_string).collect::<String>();
+    let minted = texts.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("0a"));
+    for (at, hash) in minted.enumerate() {
+        add(hash, format!("other{at}"));
     }
     names
 }

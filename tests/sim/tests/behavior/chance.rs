@@ -27,6 +27,8 @@ enum Turn {
     Unpin,
     /// The leader dies after this many writes of its next plan.
     Die(usize),
+    /// The oldest write that a dead leader has sent arrives.
+    Late,
     /// It proceeds this many times.
     Pass(usize),
 }
@@ -60,6 +62,7 @@ fn turn() -> impl Strategy<Value = Turn> {
         1 => Just(Turn::Service),
         1 => Just(Turn::Unpin),
         3 => (0..4usize).prop_map(Turn::Die),
+        2 => Just(Turn::Late),
         6 => (1..40usize).prop_map(Turn::Pass),
     ]
 }
@@ -86,6 +89,7 @@ fn take(world: &mut World, turn: &Turn) {
         // the next reconcile.
         Turn::Service | Turn::Unpin => {}
         Turn::Die(writes) => world.die_after(*writes),
+        Turn::Late => drop(world.late()),
         Turn::Pass(passes) => {
             for _ in 0..*passes {
                 world.proceed();
@@ -169,15 +173,15 @@ fn ways(way: usize) -> (steelyard_core::api::Strategy, steelyard_core::api::Traf
 
 /// The same cases each time, so that a change is judged by what it did; others by
 /// `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
-fn config() -> ProptestConfig {
+fn config(cases: u32) -> ProptestConfig {
     let set = ProptestConfig::default();
     let seed = if set.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { set.rng_seed };
-    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { set.cases } else { 32 };
+    let cases = if std::env::var_os("PROPTEST_CASES").is_some() { set.cases } else { cases };
     ProptestConfig { cases, rng_seed: seed, max_shrink_iters: 300, failure_persistence: None, ..set }
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(config(32))]
 
     #[test]
     fn whatever_happens_each_prefix_of_writes_is_safe_and_nothing_is_left_to_do_in_the_end(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
@@ -189,6 +193,48 @@ proptest! {
             take(&mut world, turn);
         }
         comes_to_rest(world);
+    }
+}
+
+/// Two worlds of equal states; the second is later, in a later epoch, and at a later generation.
+fn alike(way: usize) -> [World; 2] {
+    let mut worlds = [World::stable(), World::stable()];
+    worlds[1].advance(SignedDuration::from_mins(90));
+    worlds[1].snapshot.epoch += 3;
+    worlds[1].snapshot.deployment.as_mut().unwrap().meta.generation += 5;
+    for world in &mut worlds {
+        let spec = world.policy();
+        (spec.strategy, spec.traffic) = ways(way);
+        world.settle();
+        world.rest();
+    }
+    worlds
+}
+
+/// Asserts that the states are equal, or shows where they differ first.
+fn equal(a: &World, b: &World, turn: &Turn) {
+    let [a, b] = [a, b].map(World::state);
+    if a != b {
+        let [a, b] = [a, b].map(|state| format!("{state:#?}"));
+        let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
+        let [a, b] = [a, b]
+            .map(|text| text.lines().skip(same.saturating_sub(12)).take(24).collect::<Vec<_>>().join("\n"));
+        panic!("after {turn:?}:\n{a}\n-----\n{b}");
+    }
+}
+
+proptest! {
+    #![proptest_config(config(12))]
+
+    #[test]
+    fn worlds_of_equal_states_stay_equal_whatever_happens(way in 0..4usize, turns in prop::collection::vec(turn(), 1..12)) {
+        let [mut first, mut second] = alike(way);
+        prop_assert_eq!(first.state(), second.state());
+        for turn in &turns {
+            take(&mut first, turn);
+            take(&mut second, turn);
+            equal(&first, &second, turn);
+        }
     }
 }
 
