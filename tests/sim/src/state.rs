@@ -64,7 +64,7 @@ impl World {
     /// The canonical value of this world.
     pub fn state(&self) -> State {
         let s = &self.snapshot;
-        let late: Vec<_> = self.in_flight.iter().filter_map(|sent| self.could_apply(sent)).collect();
+        let late = self.late_writes();
         let canon = canon(s, &late);
         let datum = |value: Value| canon.datum(&value);
         let sets = sets(s);
@@ -113,6 +113,16 @@ impl World {
             failed: self.failed.iter().filter_map(|hash| canon.names.get(hash).cloned()).collect(),
             faults: (self.altering, self.lost, self.refusing.as_ref().map(|it| datum(refusing(it)))),
         }
+    }
+
+    fn late_writes(&self) -> Vec<Value> {
+        if self.in_flight.is_empty() {
+            return Vec::new();
+        }
+        // What a test changed in place has no new version yet.
+        let mut noted = self.clone();
+        noted.versions.note(&mut noted.snapshot);
+        self.in_flight.iter().filter_map(|sent| noted.could_apply(sent)).collect()
     }
 
     /// A write that can still be applied: a create may, once its name is free.

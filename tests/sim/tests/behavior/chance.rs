@@ -113,7 +113,7 @@ fn want(world: &mut World, wanted: Wanted) {
                     Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
             }
             Wanted::Retry(attempt) => {
-                spec.retry = Some(Retry { revision: revision.into(), attempt, by: None })
+                spec.retry = Some(Retry { revision: revision.into(), attempt, by: None });
             }
             Wanted::Nothing => {}
         }

@@ -98,6 +98,7 @@ fn a_change_by_another_client_is_a_conflict_for_a_write_decided_before_it() {
     other.snapshot.routes[0].meta.labels.insert("team".into(), "shop".into());
     assert_eq!(world.late(), Some(Ok(())));
     assert_eq!(world.weight(), 0);
+    assert_eq!(other.state().in_flight, [], "a stale write is as good as lost");
     assert_eq!(other.late(), Some(Err(Rejection::Conflict)));
     assert_eq!(other.weight(), 25);
     assert_eq!(other.late(), None);
