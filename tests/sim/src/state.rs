@@ -168,7 +168,7 @@ fn generations(late: &Value) -> Vec<i64> {
 
 /// A new name for each hash: its role; for those without one, their place among `ReplicaSets` that
 /// are compared without their hashes, and then in the history, the latest first.
-fn names(s: &Snapshot, canon: &Canon, mentions: &[Value]) -> BTreeMap<String, String> {
+fn names(s: &Snapshot, canon: &Canon, late: &[Value]) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     // Steelyard's hashes begin with 0: whether one does is part of what it says.
     let mut add = |hash: &str, name: String| {
@@ -196,8 +196,12 @@ fn names(s: &Snapshot, canon: &Canon, mentions: &[Value]) -> BTreeMap<String, St
     for (at, hash) in history.flat_map(|past| [&past.revision, &past.before]).enumerate() {
         add(hash, format!("past{at}"));
     }
-    // What is left is on its way, or of an object that is gone.
-    let texts = mentions.iter().chain([&inputs(s)]).map(Value::to_string).collect::<String>();
+    // What is left is on its way, or named by an intent or a mark after its end.
+    let rollout = s.rollout.iter().map(content::rollout);
+    let services = s.services.iter().map(content::service);
+    let objects = rollout.chain(services).chain(s.routes.iter().map(content::route));
+    let texts: String =
+        late.iter().cloned().chain(objects).chain([inputs(s)]).map(|it| it.to_string()).collect();
     let minted = texts.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("0a"));
     for (at, hash) in minted.enumerate() {
         add(hash, format!("other{at}"));
