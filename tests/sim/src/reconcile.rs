@@ -7,6 +7,8 @@ use crate::{Rejection, World, invariants::Scope, writes::Own};
 
 /// More reconciles than any rollout here needs.
 const MANY: usize = 2000;
+/// More than any test needs: one that waits in a loop of its own fails instead of running forever.
+const ENDLESS: usize = 20 * MANY;
 
 /// What a reconcile did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ pub struct Reconciled {
 impl World {
     /// One reconcile, and what the controllers make of each of its writes. Time stands still.
     pub fn reconcile(&mut self) -> Reconciled {
+        self.reconciles += 1;
+        assert!(self.reconciles < ENDLESS, "no end: {:?}", self.status());
         let decision = self.decide();
         let readings = std::mem::take(&mut self.snapshot.readings);
         let answers = std::mem::take(&mut self.snapshot.answers);

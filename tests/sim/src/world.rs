@@ -41,6 +41,7 @@ pub struct World {
     pub(crate) refusing: Option<Refusing>,
     pub(crate) in_flight: Vec<Sent>,
     pub(crate) versions: Versions,
+    pub(crate) reconciles: usize,
 }
 
 impl World {
@@ -62,6 +63,7 @@ impl World {
             refusing: None,
             in_flight: Vec::new(),
             versions: Versions::default(),
+            reconciles: 0,
         };
         world.settle();
         world
