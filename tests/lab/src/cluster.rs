@@ -13,6 +13,7 @@ use crate::{
     process::{self, Identity, Spec, State},
     ready::Prober,
     say, shell,
+    support::turn::{Kept, Row, Switched},
 };
 
 /// How long a part may take to become ready; a machine with both cores busy needs some of it.
@@ -131,7 +132,8 @@ impl Cluster {
             process::end(&left, LAST_GRACE)?;
         }
         namespace.remove()?;
-        let keep = ["logs", "audit.log", "failures"];
+        // What was measured and printed is wanted after the end.
+        let keep = ["logs", "audit.log", "failures", "output", Row::FOLDER, Switched::FOLDER];
         let run = self.layout.run();
         let Ok(entries) = fs::read_dir(&run) else { return Ok(()) };
         for entry in entries.flatten() {

@@ -25,9 +25,9 @@ impl Ticks {
     /// The share of the time since `began` in which the processors had work, whoever gave it to them.
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more precision")]
     pub(super) fn busy_since(self, began: Self) -> f64 {
-        let all = self.all.saturating_sub(began.all).max(1);
+        let all = self.all.saturating_sub(began.all);
         let idle = self.idle.saturating_sub(began.idle).min(all);
-        (all - idle) as f64 / all as f64
+        (all - idle) as f64 / all.max(1) as f64
     }
 }
 

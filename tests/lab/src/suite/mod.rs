@@ -34,8 +34,9 @@ use run::{Outcome, Run};
 
 use crate::{errors::Error as LabError, machine, paths::Layout, say};
 
-/// How many tests run at once on the lab that they share, unless [`WIDTH`] says otherwise.
-const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(8).unwrap();
+/// How many tests run at once on the lab that they share, unless [`WIDTH`] says otherwise. With eight,
+/// and one on the second lab, two processors have no time to spare: verdicts come late, and fail.
+const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(6).unwrap();
 /// Says how many tests run at once.
 const WIDTH: &str = "LAB_TESTS_AT_ONCE";
 /// The test program of the tests on the lab.
@@ -75,11 +76,13 @@ pub enum Error {
         /// What it holds.
         value: String,
     },
-    /// A lab for the tests did not come up.
-    #[error("lab {name} did not come up")]
-    Up {
+    /// A lab for the tests did not come up, or did not end.
+    #[error("`cargo lab --name {name} {command}` failed")]
+    Lab {
         /// Its name.
         name: String,
+        /// What it should do.
+        command: &'static str,
     },
     /// The list of unsteady tests breaks its rules.
     #[error("the list of unsteady tests (tests/lab/src/suite/unsteady.rs): {}", faults.join("; "))]
@@ -187,13 +190,7 @@ impl<'a> Suite<'a> {
     /// Brings the labs up, one after the other: what the first one builds the others find.
     fn up(&self) -> Result<(), Error> {
         for layout in self.labs() {
-            let program = std::env::current_exe()
-                .map_err(|source| Error::Run { program: "cargo lab".into(), source })?;
-            let name = layout.name().to_string();
-            let status = Command::new(&program).args(["--name", &name, "up"]).status();
-            if !status.map_err(|source| Error::Run { program, source })?.success() {
-                return Err(Error::Up { name });
-            }
+            lab(&layout, "up")?;
             tables::forget(&layout)?;
         }
         Ok(())
@@ -207,7 +204,14 @@ impl<'a> Suite<'a> {
         for places in [&[Place::Beside, Place::Alone][..], &[Place::Quiet]] {
             let lanes: Vec<Lane<'_>> =
                 places.iter().filter_map(|place| self.lane(*place, &durations)).collect();
-            runs.extend(lane::run_all(&lanes, self.program, |run| print!("{}", run.report()))?);
+            let alone = places.contains(&Place::Alone) && self.labs().len() > 1;
+            let done = lane::run_all(&lanes, self.program, |run| print!("{}", run.report()))?;
+            // Of no more use, it would take processor time from what comes next.
+            let sound = |run: &Run| run.outcome == Outcome::Passed || Place::of(&run.name) != Place::Alone;
+            if alone && done.iter().all(sound) {
+                lab(&self.second, "down")?;
+            }
+            runs.extend(done);
         }
         let passed = runs.iter().filter(|run| run.outcome == Outcome::Passed);
         let new = passed.map(|run| (run.name.clone(), run.took));
@@ -254,6 +258,16 @@ impl<'a> Suite<'a> {
         }
         Ok(lost)
     }
+}
+
+/// Brings a lab up or ends it, in a process of its own: one that has entered a lab can't leave it.
+fn lab(layout: &Layout, command: &'static str) -> Result<(), Error> {
+    let program =
+        std::env::current_exe().map_err(|source| Error::Run { program: "cargo lab".into(), source })?;
+    let name = layout.name().to_string();
+    let status = Command::new(&program).args(["--name", &name, command]).status();
+    let status = status.map_err(|source| Error::Run { program, source })?;
+    if status.success() { Ok(()) } else { Err(Error::Lab { name, command }) }
 }
 
 #[cfg(test)]
