@@ -95,6 +95,8 @@ async fn a_window_that_is_shut_says_when_it_opens_and_then_does() -> Result<(), 
         );
         let until: Timestamp = rollout.text("/waiting/until").parse()?;
         assert_eq!(until, opens.timestamp(), "{message}");
+        // The window alone may take more than a minute, which is not the rollout's own time.
+        status(space, "past the window", |rollout| rollout.status["step"] == "2/3").await?;
         let gates = through(space).await?;
         assert_eq!(gates[0]["by"], "its window", "{gates}");
         let weights = trails.weights();
