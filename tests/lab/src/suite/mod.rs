@@ -34,9 +34,9 @@ use run::{Outcome, Run};
 
 use crate::{errors::Error as LabError, machine, paths::Layout, say};
 
-/// How many tests run at once on the lab that they share, unless [`WIDTH`] says otherwise. With eight,
-/// and one on the second lab, two processors have no time to spare: verdicts come late, and fail.
-const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(6).unwrap();
+/// How many tests run at once on the lab that they share, unless [`WIDTH`] says otherwise. With six, and
+/// one on the second lab, two processors are 95 % busy: more would only make verdicts late.
+const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
 /// Says how many tests run at once.
 const WIDTH: &str = "LAB_TESTS_AT_ONCE";
 /// The test program of the tests on the lab.
