@@ -38,7 +38,7 @@ pub struct Applied {
 pub enum End {
     /// The world had moved: observe and decide again.
     Stale,
-    /// A write failed; what the API server refused by itself is told apart, for the next decision.
+    /// A write failed; what the API server refused goes to the next decision.
     Failed(ApplyError, Option<RefusedWrite>),
 }
 

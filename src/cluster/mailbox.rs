@@ -114,7 +114,7 @@ impl Mailbox {
     }
 
     /// Puts answers back that weren't used, before those that came since. Refused writes were of the plan
-    /// before: what the present one meets is known anew.
+    /// before, and say nothing of the present one.
     pub fn put_back(&self, key: &Key, mut letters: Vec<Letter>) {
         letters.retain(|letter| letter.refused().is_none());
         if letters.is_empty() {

@@ -61,9 +61,7 @@ fn rejected_by_mark(r: &Reconcile, set: &ReplicaSet) -> bool {
 }
 
 /// Canaries of this Rollout that the Deployment does not own.
-fn loose<'a>(r: &Reconcile<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a> {
-    let (d, rollout, s) = (r.deployment(), r.rollout(), r.world());
-    s.replica_sets.iter().filter(move |set| {
-        !d.owns(set) && !set.meta.deleting && set.meta.labels.get(api::ROLLOUT) == Some(&rollout.meta.name)
-    })
+fn loose<'a, 'b>(r: &'b Reconcile<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a, 'b> {
+    let loose = |set: &&ReplicaSet| !r.deployment().owns(set) && !set.meta.deleting;
+    r.world().replica_sets.iter().filter(loose).filter(|set| r.is_ours(&set.meta.labels))
 }
