@@ -1,20 +1,21 @@
 //! Steelyard: progressive delivery for the Deployments you already have.
 //!
-//! How a change of a pod template travels through the code:
-//! 1. A watch, a timer or an answer of Prometheus names a Deployment.
-//! 2. [`cluster::observe`] reads the world around it into one [`engine::Snapshot`], with the time in it.
-//! 3. [`engine::decide()`] turns the snapshot into an [`engine::Decision`]: pure, total, the whole of the
-//!    behavior.
-//! 4. [`policy`] says what a policy must be like; the engine says why a rollout can't start.
-//! 5. [`analysis`] turns measurements into verdicts; what is missing is never a pass.
-//! 6. [`traffic`] turns "25 %" into the next `spec` of the route it was shown.
-//! 7. [`cluster::apply`] writes the decision down, in order, each write fenced by the version that was
-//!    decided on.
-//! 8. A conflict is no error: the snapshot was old, the plan is dropped, the next reconcile decides again.
-//! 9. Events, metrics and log lines are made from what was applied.
+//! How the code handles a change of a pod template:
+//! 1. A watch, a timer or a result from Prometheus starts a reconcile of a Deployment.
+//! 2. [`cluster::observe`] reads the related objects and the time into one [`engine::Snapshot`].
+//! 3. [`engine::decide()`] turns the snapshot into an [`engine::Decision`]. It is a pure function
+//!    and contains all behavior.
+//! 4. [`policy`] checks and compiles policies; the engine reports why a rollout can't start.
+//! 5. [`analysis`] turns measurements into verdicts; missing data is never a Pass.
+//! 6. [`traffic`] turns "25 %" into the next `spec` of a route.
+//! 7. [`cluster::apply`] applies the decision in order. Each write replaces the `resourceVersion`
+//!    that it was decided on.
+//! 8. A 409 conflict is not an error: the object changed meanwhile, the plan is dropped, and the
+//!    next reconcile decides again.
+//! 9. Events, metrics and log lines describe what was applied.
 //!
-//! What decides is in the crate `steelyard_core`; this one talks to the API server, to metric sources and
-//! to people.
+//! The decisions are in the crate `steelyard_core`. This crate talks to the API server, to metric
+//! sources and to users.
 
 pub use steelyard_core::{analysis, api, engine, policy, traffic};
 

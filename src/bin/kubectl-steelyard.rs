@@ -15,8 +15,8 @@ async fn main() -> ExitCode {
         Ok(cli) => run(cli).await.into(),
         Err(error) => {
             let _ = error.print();
-            let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-            if asked { Code::Done.into() } else { Code::Usage.into() }
+            let requested = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            if requested { Code::Done.into() } else { Code::Usage.into() }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The `steelyard` program: the controller, and what operators do without a cluster.
+//! The program `steelyard`: the controller, and the commands for operators.
 
 use std::process::ExitCode;
 

@@ -8,45 +8,47 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::{
-    cluster::slots::Limits,
+    cluster::concurrency::Limits,
     engine,
-    policy::template,
+    policy::query::QueryError,
     sources::{prometheus::SourceConfig, webhook::WebhookConfig},
 };
 
-/// What the operator decides for the whole cluster.
+/// The configuration of the operator for the whole cluster.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// How long routers and connections get to leave what no longer serves. Default 2s.
+    /// How long routers and connections have to leave pods that no longer serve. Default 2s.
     pub drain: Duration,
-    /// How many rollouts may be in flight at a time. Default: as many as there are.
+    /// How many rollouts may be in progress at the same time. Default: unlimited.
     pub concurrency: Concurrency,
-    /// Where policies may look.
+    /// The metric sources that policies may use.
     pub prometheus: Prometheus,
-    /// How to ask the router what share of the requests the canary gets.
+    /// How to query the observed weight.
     pub router: Router,
-    /// What gates may ask, by name.
+    /// The webhooks that gates may call.
     pub webhooks: Vec<WebhookConfig>,
 }
 
-/// How to ask the router what share of the requests the canary gets.
+/// How to query the observed weight: the share of requests that the canary really gets.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Router {
     /// The name of the Prometheus source. Default `default`.
     pub source: String,
-    /// The query, with the variables of a policy's queries, that answers with 0 to 1. Without one the router isn't asked.
-    pub share: String,
+    /// The query, with the variables of a policy's queries; its result is 0 to 1. If empty, no
+    /// observed weight is queried.
+    pub observed_weight: String,
 }
 
 impl Default for Router {
     fn default() -> Self {
-        Self { source: "default".to_owned(), share: String::new() }
+        Self { source: "default".to_owned(), observed_weight: String::new() }
     }
 }
 
-/// How many rollouts may be in flight at a time; those above it wait in a queue. A way back never waits.
+/// How many rollouts may be in progress at the same time; further rollouts wait in a queue. A
+/// rollback never waits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "camelCase")]
 pub struct Concurrency {
@@ -57,18 +59,18 @@ pub struct Concurrency {
 }
 
 impl Concurrency {
-    /// As the queue takes it.
+    /// Returns the limits of the queue.
     pub fn limits(self) -> Limits {
         let Self { cluster, per_namespace } = self;
         Limits { cluster: cluster.map(NonZeroUsize::get), namespace: per_namespace.map(NonZeroUsize::get) }
     }
 }
 
-/// Where policies may look.
+/// The Prometheus sources.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Prometheus {
-    /// The sources, which policies name.
+    /// The sources, which policies refer to by name.
     pub sources: Vec<SourceConfig>,
 }
 
@@ -85,51 +87,55 @@ impl Default for Config {
 }
 
 impl Config {
-    /// `drain` as the engine takes it.
+    /// Returns `drain` for the engine.
     pub fn drain(&self) -> SignedDuration {
         std::time::Duration::from(self.drain).try_into().unwrap_or_default()
     }
 
-    /// `router` as the engine takes it.
-    pub fn router(&self) -> Option<engine::Router> {
-        let Router { source, share } = self.router.clone();
-        (!share.trim().is_empty()).then_some(engine::Router { source, share })
+    /// Returns `router` for the engine; `None` without a query.
+    ///
+    /// # Errors
+    /// If the query is invalid.
+    pub fn router(&self) -> Result<Option<engine::Router>, QueryError> {
+        let Router { source, observed_weight } = &self.router;
+        if observed_weight.trim().is_empty() {
+            return Ok(None);
+        }
+        engine::Router::new(source, observed_weight).map(Some)
     }
 }
 
-/// Why the configuration can't be used.
+/// Why the configuration is invalid.
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("read {path}")]
+    #[error("can't read the configuration file {path}")]
     Read {
         /// The file.
         path: String,
-        /// What the system said.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },
-    /// It isn't a configuration; the cause names line and column.
-    #[error("{path} is not a configuration")]
+    /// The content is invalid; the cause names line and column.
+    #[error("the configuration file {path} is invalid")]
     Parse {
         /// The file.
         path: String,
-        /// Where and why.
+        /// The cause, with its place.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// Reads a configuration, and whether its query is one; `path` is for the message only.
+/// Parses a configuration and checks its query; `path` is used for messages only.
 pub fn parse(path: &str, text: &str) -> Result<Config, ConfigError> {
     if text.trim().is_empty() {
         return Ok(Config::default());
     }
-    let wrong = |source: String| ConfigError::Parse { path: path.to_owned(), source: source.into() };
-    let config: Config = serde_saphyr::from_str(text).map_err(|source| wrong(source.to_string()))?;
-    if let Some(router) = config.router() {
-        template::check(&router.share).map_err(|source| wrong(format!("router.share: {source}")))?;
-    }
+    let invalid = |source: String| ConfigError::Parse { path: path.to_owned(), source: source.into() };
+    let config: Config = serde_saphyr::from_str(text).map_err(|source| invalid(source.to_string()))?;
+    config.router().map_err(|source| invalid(format!("router.observedWeight: {source}")))?;
     Ok(config)
 }
 
@@ -139,7 +145,7 @@ mod tests {
     use crate::sources::webhook::Format;
 
     #[test]
-    fn a_whole_configuration_is_read() {
+    fn a_complete_configuration_is_parsed() {
         let text = "drain: 500ms\nprometheus:\n  sources:\n  - name: default\n    url: http://prometheus:9090/prefix\n    headers: {X-Scope-OrgID: a}\n    timeout: 3s\n";
         let config = parse("config.yaml", text).expect("a configuration");
         assert_eq!(config.drain(), SignedDuration::from_millis(500));
@@ -147,20 +153,20 @@ mod tests {
     }
 
     #[test]
-    fn webhooks_have_a_name_and_a_url_and_the_rest_by_default() {
+    fn webhooks_need_only_a_name_and_a_url() {
         let text = "webhooks:\n- {name: desk, url: 'https://desk/gate', keyFile: /k, timeout: 3s}\n- {name: old, url: 'http://old', format: flagger}\n";
         let [desk, old] = &parse("c", text).expect("a configuration").webhooks[..] else { unreachable!() };
         assert_eq!((desk.format, desk.headers.len()), (Format::Steelyard, 0));
         assert_eq!((old.format, &old.key_file), (Format::Flagger, &None));
         let error = parse("c", "webhooks:\n- {name: desk}\n").expect_err("no url");
         assert!(crate::cluster::chain(&error).contains("url"), "{error}");
-        let error = parse("c", "webhooks:\n- {name: desk, url: 'http://a', key: abc}\n")
-            .expect_err("a key in the open");
+        let error =
+            parse("c", "webhooks:\n- {name: desk, url: 'http://a', key: abc}\n").expect_err("an inline key");
         assert!(crate::cluster::chain(&error).contains("key"), "{error}");
     }
 
     #[test]
-    fn an_unknown_field_is_an_error_with_its_place() {
+    fn an_unknown_field_is_reported_with_its_line() {
         let error =
             parse("config.yaml", "drain: 2s\nprometheus:\n  source: []\n").expect_err("an unknown field");
         let line = crate::cluster::chain(&error);
@@ -168,16 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn a_router_is_asked_only_with_a_query_and_a_wrong_one_is_told() {
-        assert_eq!(parse("c", "drain: 1s\n").expect("a configuration").router(), None);
-        let router = parse("c", "router: {share: 'vector(0.5)'}\n").expect("a configuration").router();
-        assert_eq!(router.map(|router| router.source).as_deref(), Some("default"));
-        let error = parse("c", "router: {share: 'sum($nobody)'}\n").expect_err("an unknown variable");
-        assert!(crate::cluster::chain(&error).contains("router.share"), "{error}");
+    fn the_router_is_queried_only_with_a_query_and_an_invalid_query_is_an_error() {
+        let router = |text| parse("c", text).expect("a configuration").router().expect("a query");
+        assert_eq!(router("drain: 1s\n"), None);
+        let share = engine::Router::new("default", "vector(0.5)").expect("a query");
+        assert_eq!(router("router: {observedWeight: 'vector(0.5)'}\n"), Some(share));
+        let error =
+            parse("c", "router: {observedWeight: 'sum($unknown)'}\n").expect_err("an unknown variable");
+        assert!(crate::cluster::chain(&error).contains("router.observedWeight"), "{error}");
     }
 
     #[test]
-    fn nothing_said_means_two_seconds_and_no_sources() {
+    fn an_empty_configuration_has_a_drain_of_two_seconds_and_no_sources() {
         let config = parse("config.yaml", "\n").expect("a configuration");
         assert_eq!(config.drain(), SignedDuration::from_secs(2));
         assert!(config.prometheus.sources.is_empty());

@@ -1,4 +1,4 @@
-//! `steelyard controller`: wires the parts together and runs them until a signal or the loss of the lease.
+//! `steelyard controller`: runs the controller until a signal or the loss of the lease.
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -13,11 +13,11 @@ use super::config;
 use crate::{
     cluster::{
         client,
-        events::Teller,
+        concurrency::Concurrency,
+        events::EventRecorder,
         lease::{self, Election, Fence},
-        pass::{Context, Manner},
         raw::Caller,
-        slots::Slots,
+        reconcile::{Context, Mode},
         watch,
     },
     sources::{Sources, webhook::Webhooks},
@@ -31,45 +31,45 @@ use crate::{
 /// The controller's flags.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// The configuration file; without it all values are the default ones.
+    /// Path of the configuration file; default: the default values
     #[arg(long)]
     config: Option<PathBuf>,
-    /// Where to serve /metrics, /healthz and /readyz.
+    /// Address that serves /metrics, /healthz and /readyz
     #[arg(long, default_value = "127.0.0.1:8080")]
     bind: SocketAddr,
     #[command(flatten)]
     lease: LeaseOptions,
-    /// How log lines look.
+    /// Format of the log
     #[arg(long, env = "STEELYARD_LOG_FORMAT", value_enum, default_value_t)]
     log_format: logs::Format,
 }
 
-/// The flags of whoever takes part in the election.
+/// The flags of leader election.
 #[derive(Debug, Args)]
 pub(super) struct LeaseOptions {
-    /// How long a lease lasts that isn't renewed, in seconds.
+    /// Duration of the lease without renewal, in seconds
     #[arg(long, env = "STEELYARD_LEASE_SECONDS", default_value_t = 15, value_parser = clap::value_parser!(u64).range(2..=300))]
     lease_seconds: u64,
-    /// How often the lease is renewed, in seconds.
+    /// Interval between renewals of the lease, in seconds; at most a third of its duration
     #[arg(long, env = "STEELYARD_RENEW_SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100))]
     renew_seconds: u64,
-    /// The namespace of the lease.
+    /// Namespace of the lease
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     namespace: String,
-    /// The name of this process among its kind.
+    /// Name of this pod, used as the identity in the lease
     #[arg(long, env = "POD_NAME")]
     pod: Option<String>,
 }
 
 impl LeaseOptions {
-    /// How the lease is kept, if it can be kept so.
+    /// Checks the durations and returns the options of the lease.
     pub(super) fn checked(self) -> Result<lease::Options, Failure> {
         let Self { lease_seconds, renew_seconds, namespace, pod } = self;
         if renew_seconds * 3 > lease_seconds {
-            return Err(Ended::Lease { lease: lease_seconds, renew: renew_seconds }.into());
+            return Err(Stopped::Lease { lease: lease_seconds, renew: renew_seconds }.into());
         }
         let instant = jiff::Timestamp::now().as_nanosecond();
-        // Without a pod's name no other process can be known to be a predecessor.
+        // Without the name of the pod, an earlier process of the same pod can't be recognized.
         let pod = pod.unwrap_or_else(|| format!("process-{}-{instant}", std::process::id()));
         Ok(lease::Options {
             namespace,
@@ -80,14 +80,16 @@ impl LeaseOptions {
     }
 }
 
-/// Why the controller ended.
+/// Why the controller stopped.
 #[derive(Debug, Error)]
-enum Ended {
+enum Stopped {
     #[error("the lease was lost")]
     LeaseLost,
-    #[error("a lease of {lease} s can't be kept by renewals every {renew} s: renew within a third of it")]
+    #[error(
+        "--renew-seconds is {renew}, more than a third of --lease-seconds, which is {lease}: lower --renew-seconds"
+    )]
     Lease { lease: u64, renew: u64 },
-    #[error("the page of metrics is no longer served")]
+    #[error("the metrics server stopped")]
     Page(#[source] std::io::Error),
 }
 
@@ -105,7 +107,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::default());
     let ready = Ready::default();
     let listener = http::bind(bind).await?;
-    tracing::info!(%bind, version = env!("CARGO_PKG_VERSION"), "steelyard starts");
+    tracing::info!(%bind, version = env!("CARGO_PKG_VERSION"), "starting steelyard");
     let page = tokio::spawn(http::serve(listener, Arc::clone(&metrics), ready.clone()));
 
     let identity = lease.identity.clone();
@@ -117,50 +119,51 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 
     for_work.apiserver_version().await?;
     ready.set();
-    tracing::info!(%identity, "waits for the lease");
+    tracing::info!(%identity, "waiting for the lease");
     tokio::select! {
-        () = election.win() => {}
+        () = election.acquire() => {}
         () = stop(stopped.clone()) => return Ok(()),
     }
     metrics.leads(fence.epoch());
-    tracing::info!(epoch = fence.epoch(), "leads");
+    tracing::info!(epoch = fence.epoch(), "acquired the lease");
 
     let (sender, receiver) = mpsc::unbounded_channel();
     let context = Arc::new(Context {
         caller: Caller::new(for_work.clone(), margin),
         fence,
         metrics: Arc::clone(&metrics),
-        teller: Teller::new(for_work.clone(), &pod),
+        events: EventRecorder::new(for_work.clone(), &pod),
         sources,
         webhooks,
         drain: settings.drain(),
-        router: settings.router(),
-        slots: Slots::new(settings.concurrency.limits()),
-        gate: crate::cluster::gate::Gate::default(),
-        mail: crate::cluster::mailbox::Mailbox::default(),
+        router: settings.router()?,
+        concurrency: Concurrency::new(settings.concurrency.limits()),
+        hold_probe: crate::cluster::hold_probe::HoldProbe::default(),
+        policies: std::sync::Mutex::default(),
+        answers: crate::cluster::answers::Answers::default(),
         wakes: sender.clone(),
-        manner: Manner::Manage,
+        mode: Mode::Manage,
     });
-    let teller = context.teller.clone();
+    let events = context.events.clone();
     let work = watch::run(context, for_work, (sender, receiver), stop(stopped));
     let result = tokio::select! {
         () = work => Ok(()),
-        () = election.keep() => Err(Ended::LeaseLost.into()),
+        () = election.keep() => Err(Stopped::LeaseLost.into()),
         served = page => match served {
-            Ok(Err(error)) => Err(Ended::Page(error).into()),
-            _ => Err(Ended::Page(std::io::Error::other("the server ended")).into()),
+            Ok(Err(error)) => Err(Stopped::Page(error).into()),
+            _ => Err(Stopped::Page(std::io::Error::other("the server stopped")).into()),
         },
     };
     metrics.stands();
     if result.is_ok() {
-        teller.told().await;
+        events.flush().await;
         election.release().await;
-        tracing::info!("ended");
+        tracing::info!("stopped");
     }
     result
 }
 
-/// The operator's configuration; all defaults without a file.
+/// Reads the configuration file; returns the default values without a file.
 pub(super) fn read(path: Option<PathBuf>) -> Result<config::Config, config::ConfigError> {
     let Some(path) = path else { return Ok(config::Config::default()) };
     let name = path.display().to_string();
@@ -169,18 +172,19 @@ pub(super) fn read(path: Option<PathBuf>) -> Result<config::Config, config::Conf
     config::parse(&name, &text)
 }
 
-/// Becomes true at SIGTERM or an interrupt.
+/// Returns a channel that becomes true at SIGTERM or SIGINT.
 pub(super) fn on_signal() -> std::io::Result<channel::Receiver<bool>> {
     let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let (sender, receiver) = channel::channel(false);
     tokio::spawn(async move {
         tokio::select! { _ = term.recv() => {}, _ = interrupt.recv() => {} }
-        tracing::info!("asked to end");
+        tracing::info!("received a signal to stop");
         let _ = sender.send(true);
     });
     Ok(receiver)
 }
 
+/// Waits for the signal to stop.
 pub(super) async fn stop(mut stopped: channel::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }

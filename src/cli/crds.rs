@@ -1,4 +1,4 @@
-//! `steelyard crds`: the definitions, as documents or as the chart's files.
+//! `steelyard crds`: prints the CRDs, or writes them as files of the chart.
 
 use std::{fmt::Write as _, io::Write as _, path::Path};
 
@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::api;
 
-/// The definitions by file name, each to be kept when the chart is uninstalled: with it would go every policy.
+/// Returns the CRDs by file name. Helm keeps them at an uninstall: deleting a CRD deletes every
+/// policy.
 pub fn files() -> Result<Vec<(String, String)>, serde_json::Error> {
     api::crds()
         .into_iter()
@@ -19,7 +20,8 @@ pub fn files() -> Result<Vec<(String, String)>, serde_json::Error> {
         .collect()
 }
 
-/// JSON is YAML; keys and strings are quoted, so that nothing is taken for anything else, and `{{` never occurs.
+/// Formats a value as YAML. Strings that YAML could read as another type are quoted, and `{{` never
+/// occurs.
 fn yaml(value: &Value) -> String {
     let mut text = String::new();
     block(value, 0, &mut text);
@@ -75,7 +77,7 @@ fn scalar(value: &Value) -> String {
     }
 }
 
-/// Prints all definitions, or writes one file each into `dir`.
+/// Prints all CRDs, or writes one file per CRD to `dir`.
 pub(super) fn write(dir: Option<&Path>) -> std::io::Result<()> {
     let files = files()?;
     if let Some(dir) = dir {
@@ -91,26 +93,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_chart_carries_the_definitions_that_the_code_has() {
+    fn the_chart_contains_the_crds_of_the_code() {
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/steelyard/templates/crds");
-        let files = files().expect("definitions");
+        let files = files().expect("CRDs");
         assert_eq!(files.len(), 3);
         for (name, text) in files {
-            assert!(!text.contains("{{"), "{name} would be taken for a template");
-            let there = std::fs::read_to_string(dir.join(&name)).unwrap_or_default();
+            assert!(!text.contains("{{"), "{name} contains template syntax");
+            let current = std::fs::read_to_string(dir.join(&name)).unwrap_or_default();
             assert!(
-                there == text,
+                current == text,
                 "{name} is out of date: run `steelyard crds --dir charts/steelyard/templates/crds`"
             );
         }
     }
 
     #[test]
-    fn what_is_written_reads_as_what_was_meant() {
-        for (crd, (_, text)) in api::crds().into_iter().zip(files().expect("definitions")) {
-            let mut wanted = serde_json::to_value(crd).expect("JSON");
-            wanted["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
-            assert_eq!(serde_saphyr::from_str::<Value>(&text).expect("YAML"), wanted);
+    fn the_written_yaml_parses_to_the_same_crds() {
+        for (crd, (_, text)) in api::crds().into_iter().zip(files().expect("CRDs")) {
+            let mut expected = serde_json::to_value(crd).expect("JSON");
+            expected["metadata"]["annotations"] = json!({"helm.sh/resource-policy": "keep"});
+            assert_eq!(serde_saphyr::from_str::<Value>(&text).expect("YAML"), expected);
         }
     }
 }

@@ -1,9 +1,11 @@
-//! `steelyard drain`: leaves every Deployment as if its annotation had been taken off, before Steelyard is uninstalled.
+//! `steelyard drain`: releases every Deployment as if its annotation were removed, before Steelyard
+//! is uninstalled.
 //!
-//! The controller's own Deployment is scaled to nothing first, so that the lease comes free and nobody takes up again
-//! what was just left. Then this process leads, and makes the passes that the controller would make if no Deployment
-//! had the annotation: traffic back to stable, Services and routes as they were, the Rollout gone. The annotations
-//! stay, so that a later installation adopts the same Deployments again.
+//! First the Deployment of the controller is scaled to 0, so that the lease becomes free and no
+//! controller adopts a released Deployment again. Then this process acquires the lease and runs the
+//! reconciles that the controller would run if no Deployment had the annotation: traffic returns to
+//! stable, Services and routes are restored, the Rollout is deleted. The annotations stay, so that
+//! a later installation adopts the same Deployments again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,53 +37,55 @@ use super::controller::{Failure, LeaseOptions, on_signal, read, stop};
 use crate::{
     api::{Phase, Rollout},
     cluster::{
-        Key, client,
-        events::Teller,
-        gate::Gate,
+        ObjectKey,
+        answers::Answers,
+        client,
+        concurrency::Concurrency,
+        events::EventRecorder,
+        hold_probe::HoldProbe,
         lease::{Election, Fence},
-        mailbox::Mailbox,
-        pass::{Context, Manner},
-        raw::{Caller, MANAGER},
-        slots::Slots,
+        raw::Caller,
+        reconcile::{Context, Mode},
         watch,
     },
     sources::{Sources, webhook::Webhooks},
     telemetry::{logs, metrics::Metrics},
 };
 
-/// The drain's flags.
+/// The flags of `drain`.
 #[derive(Debug, Args)]
 pub(super) struct Options {
-    /// The configuration file; without it all values are the default ones.
+    /// Path of the configuration file; default: the default values
     #[arg(long)]
     config: Option<PathBuf>,
-    /// The controller's Deployment in the lease's namespace, scaled to nothing first. Without it nothing is scaled.
+    /// Deployment of the controller in the namespace of the lease, scaled to 0 first; default:
+    /// nothing is scaled
     #[arg(long)]
     controller: Option<String>,
-    /// What the controller is scaled to should this fail; without it to what it was.
+    /// Replicas of the controller after a failed drain; default: the previous number
     #[arg(long, value_parser = clap::value_parser!(i32).range(0..))]
     replicas: Option<i32>,
-    /// How long it may take, in seconds.
+    /// Maximum duration, in seconds
     #[arg(long, default_value_t = 240, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline_seconds: u64,
     #[command(flatten)]
     lease: LeaseOptions,
-    /// How log lines look.
+    /// Format of the log
     #[arg(long, env = "STEELYARD_LOG_FORMAT", value_enum, default_value_t)]
     log_format: logs::Format,
 }
 
-/// Why not everything was left.
+/// Why the drain is incomplete.
 #[derive(Debug, Error)]
 enum Unfinished {
-    #[error("the lease was not to be had within {0:?}: does another controller run?")]
+    #[error("the lease was not acquired within {0:?}: check whether another controller runs")]
     NoLease(Duration),
     #[error("the lease was lost")]
     LeaseLost,
-    #[error("asked to end before all was left")]
+    #[error("received a signal to stop before all Deployments were released")]
     Asked,
     #[error(
-        "not left in time:\n{0}\nto uninstall all the same: helm uninstall --no-hooks, then `kubectl rollout resume` what is paused"
+        "not released in time:\n{0}\nto uninstall anyway, run `helm uninstall --no-hooks`, then `kubectl rollout resume` for each paused Deployment"
     )]
     Late(String),
 }
@@ -102,10 +106,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     };
     let done = drain(settings.drain(), lease, (for_lease, for_work), deadline, limit).await;
     if let (Err(_), Some(name), Some(before)) = (&done, &controller, before) {
-        // Nobody takes care of what is still in flight but the controller. An earlier try may have left it at nothing.
+        // Only the controller continues the remaining rollouts. An earlier drain may have left it
+        // at 0 replicas.
         let replicas = replicas.unwrap_or(before);
         scale(&own, name, replicas).await?;
-        say(format_args!("Deployment {name} is scaled to {replicas} again"));
+        say(format_args!("scaled Deployment {name} back to {replicas}"));
     }
     done
 }
@@ -122,16 +127,16 @@ async fn drain(
     let mut election = Election::new(for_lease, lease, fence.clone());
     let stopped = on_signal()?;
     tokio::select! {
-        won = timeout_at(deadline, election.win()) => won.map_err(|_| Unfinished::NoLease(limit))?,
+        won = timeout_at(deadline, election.acquire()) => won.map_err(|_| Unfinished::NoLease(limit))?,
         () = stop(stopped.clone()) => return Err(Unfinished::Asked.into()),
     }
     let all = Api::<Rollout>::all(for_work.clone());
-    let found: BTreeMap<Key, Rollout> =
+    let found: BTreeMap<ObjectKey, Rollout> =
         all.list(&ListParams::default()).await?.into_iter().map(|r| (key(&r), r)).collect();
     say(format_args!(
-        "{} Rollouts, {} of them in flight",
+        "found {} Rollouts, {} in progress",
         found.len(),
-        found.values().filter(|r| in_flight(r)).count()
+        found.values().filter(|r| in_progress(r)).count()
     ));
 
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -139,32 +144,33 @@ async fn drain(
         caller: Caller::new(for_work.clone(), margin),
         fence,
         metrics: Arc::new(Metrics::default()),
-        teller: Teller::new(for_work.clone(), &pod),
+        events: EventRecorder::new(for_work.clone(), &pod),
         sources: Sources::default(),
         webhooks: Webhooks::default(),
         drain: pause,
         router: None,
-        gate: Gate::default(),
-        mail: Mailbox::default(),
+        hold_probe: HoldProbe::default(),
+        policies: std::sync::Mutex::default(),
+        answers: Answers::default(),
         wakes: sender.clone(),
-        slots: Slots::default(),
-        manner: Manner::Leave,
+        concurrency: Concurrency::default(),
+        mode: Mode::Unmanage,
     });
-    let (tell, told) = oneshot::channel();
-    let teller = context.teller.clone();
+    let (sent, all_gone) = oneshot::channel();
+    let events = context.events.clone();
     let watched = all.clone();
     let gone = async move {
         let left = timeout_at(deadline, none_left(watched)).await;
-        let _ = tell.send(left.is_ok());
+        let _ = sent.send(left.is_ok());
     };
     tokio::select! {
         () = watch::run(context, for_work.clone(), (sender, receiver), gone) => {}
         () = election.keep() => return Err(Unfinished::LeaseLost.into()),
         () = stop(stopped) => return Err(Unfinished::Asked.into()),
     }
-    teller.told().await;
+    events.flush().await;
     election.release().await;
-    if !told.await.unwrap_or(false) {
+    if !all_gone.await.unwrap_or(false) {
         let left = all.list(&ListParams::default()).await?;
         let lines: Vec<String> = left.iter().map(waits).collect();
         return Err(Unfinished::Late(lines.join("\n")).into());
@@ -173,79 +179,82 @@ async fn drain(
         say(format_args!("{key}: {}", left(&for_work, key, rollout).await));
     }
     say(
-        "all of it is left: Services and routes are as they were, and annotations stay for a later installation",
+        "released all Deployments: Services and routes are restored, annotations stay for a later installation",
     );
     Ok(())
 }
 
-/// What becomes of a Deployment is told where the Job's log, or a terminal, shows it.
+/// Prints to standard output, which the log of the Job or a terminal shows.
 fn say(text: impl std::fmt::Display) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Sets the controller's replicas; gives what they were, or nothing where there is no such Deployment.
+/// Scales the controller. Returns the previous replicas, or `None` if there is no such Deployment.
 async fn scale(own: &Api<Deployment>, name: &str, replicas: i32) -> Result<Option<i32>, kube::Error> {
     let Some(before) = own.get_opt(name).await? else { return Ok(None) };
     let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-    let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let params = PatchParams { field_manager: Some(client::MANAGER.to_owned()), ..PatchParams::default() };
     own.patch(name, &params, &patch).await?;
     Ok(before.spec.and_then(|spec| spec.replicas).or(Some(1)))
 }
 
-/// Ends once there is no Rollout any more.
+/// Waits until there is no Rollout.
 async fn none_left(all: Api<Rollout>) {
-    let mut there = BTreeSet::new();
+    let mut remaining = BTreeSet::new();
     let mut events = watcher(all, watcher::Config::default()).default_backoff().boxed();
     loop {
         match events.try_next().await {
-            // Until the list is complete it says nothing.
+            // An incomplete list proves nothing.
             Ok(Some(watcher::Event::Init)) => {
-                there.clear();
+                remaining.clear();
                 continue;
             }
             Ok(Some(watcher::Event::InitApply(rollout) | watcher::Event::Apply(rollout))) => {
-                there.insert(key(&rollout));
+                remaining.insert(key(&rollout));
                 continue;
             }
             Ok(Some(watcher::Event::Delete(rollout))) => {
-                there.remove(&key(&rollout));
+                remaining.remove(&key(&rollout));
             }
             Ok(Some(watcher::Event::InitDone)) => {}
             Ok(None) => return,
             Err(error) => {
-                tracing::warn!(%error, "the watch broke, it is begun again");
+                tracing::warn!(%error, "the watch failed and restarts");
                 continue;
             }
         }
-        if there.is_empty() {
+        if remaining.is_empty() {
             return;
         }
     }
 }
 
-fn key(rollout: &Rollout) -> Key {
+fn key(rollout: &Rollout) -> ObjectKey {
     let meta = &rollout.metadata;
-    Key { namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    ObjectKey {
+        namespace: meta.namespace.clone().unwrap_or_default(),
+        name: meta.name.clone().unwrap_or_default(),
+    }
 }
 
-fn in_flight(rollout: &Rollout) -> bool {
+fn in_progress(rollout: &Rollout) -> bool {
     rollout.status.as_ref().is_some_and(|status| status.trial.is_some())
 }
 
-/// What a Rollout that is still there waits for.
+/// Returns what a remaining Rollout waits for.
 fn waits(rollout: &Rollout) -> String {
     let status = rollout.status.clone().unwrap_or_default();
     let waiting = status.waiting.map_or_else(String::new, |w| format!(", waiting: {}", w.message));
     format!("{}: {}{waiting}", key(rollout), status.phase)
 }
 
-/// What became of a Deployment, in a line.
-async fn left(client: &Client, key: &Key, before: &Rollout) -> String {
+/// Returns the state of a released Deployment in one line.
+async fn left(client: &Client, key: &ObjectKey, before: &Rollout) -> String {
     let status = before.status.clone().unwrap_or_default();
     let was = match (status.phase, status.weight) {
         (Phase::Stable, _) => "was stable".to_owned(),
         (Phase::RolledBack, _) => "had been rolled back".to_owned(),
-        (phase, Some(weight)) => format!("was {phase} at {weight} %"),
+        (phase, Some(weight)) => format!("was {phase} at {weight}"),
         (phase, None) => format!("was {phase}"),
     };
     let api = Api::<Deployment>::namespaced(client.clone(), &key.namespace);
@@ -256,14 +265,14 @@ async fn left(client: &Client, key: &Key, before: &Rollout) -> String {
             if spec["paused"] == json!(true) {
                 let stable = tag(status.stable);
                 format!(
-                    "{was}: {stable} serves all traffic; the newer template stays paused, and `kubectl -n {} rollout resume deployment/{}` rolls it natively",
+                    "{was}: {stable} serves all traffic; the newer template stays paused, and `kubectl -n {} rollout resume deployment/{}` rolls it out natively",
                     key.namespace, key.name
                 )
             } else {
                 format!("{was}: it serves as a plain Deployment")
             }
         }
-        Ok(None) => format!("{was}: the Deployment is gone"),
-        Err(error) => format!("{was}: what it is now can't be read: {error}"),
+        Ok(None) => format!("{was}: the Deployment was deleted"),
+        Err(error) => format!("{was}: can't read the Deployment: {error}"),
     }
 }

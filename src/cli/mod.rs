@@ -1,4 +1,4 @@
-//! The `steelyard` program's commands.
+//! The commands of the program `steelyard`.
 
 mod config;
 mod controller;
@@ -27,20 +27,20 @@ pub struct Cli {
 enum Command {
     /// Run the controller.
     Controller(Options),
-    /// Leave every Deployment safely, before Steelyard is uninstalled.
+    /// Release every Deployment, before Steelyard is uninstalled.
     Drain(drain::Options),
     /// Print the custom resource definitions.
     Crds {
-        /// Write one file each into this directory instead.
+        /// Directory to write one file per CRD to
         #[arg(long)]
         dir: Option<PathBuf>,
     },
-    /// Check policies, print their reference.
+    /// Check policies, or print their reference.
     #[command(subcommand)]
     Policy(policy::Command),
 }
 
-/// Does what the command line says.
+/// Runs the command.
 pub async fn run(cli: Cli) -> ExitCode {
     let result = match cli.command {
         Command::Controller(options) => controller::run(options).await,

@@ -1,14 +1,16 @@
-//! The only place that writes: a plan's writes in order, each fenced by the lease and by the version that was decided on.
+//! Sends the writes of a plan in order; nothing else writes. Each write is fenced by the lease and
+//! by the resource version that was decided on.
 
 use std::collections::BTreeMap;
 
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation, jsonptr::PointerBuf};
+use kube::core::Status;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tokio::time::Instant;
 
 use super::{
-    Key,
+    ObjectKey,
     lease::Fence,
     raw::{CallError, Caller, collection, plural},
 };
@@ -18,35 +20,35 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// What became of a plan.
+/// The result of applying a plan.
 #[derive(Debug, Default)]
 pub struct Applied {
-    /// The writes that succeeded.
-    pub done: usize,
-    /// Whether the status was among them.
+    /// The number of writes that succeeded.
+    pub written: usize,
+    /// Whether the write of the Rollout's status succeeded.
     pub status: bool,
-    /// When traffic was taken back from a failed revision.
-    pub taken_back: Option<Instant>,
-    /// The Rollout's uid, where a write showed it.
+    /// When traffic was withdrawn from a failed revision.
+    pub rolled_back: Option<Instant>,
+    /// The uid of the Rollout, if a write returned it.
     pub rollout: Option<String>,
-    /// Why not all of them were.
-    pub end: Option<End>,
+    /// Why not all writes were applied.
+    pub stopped: Option<StopReason>,
 }
 
-/// Why a plan wasn't applied to its end.
+/// Why a plan was not applied completely.
 #[derive(Debug)]
-pub enum End {
-    /// The world had moved: observe and decide again.
-    Stale,
-    /// A write failed; what the API server refused goes to the next decision.
+pub enum StopReason {
+    /// An object changed meanwhile: observe and decide again.
+    Conflict,
+    /// A write failed. A write that the API server refused is part of the next snapshot.
     Failed(ApplyError, Option<RefusedWrite>),
 }
 
 /// Why a write failed.
 #[derive(Debug, Error)]
 pub enum ApplyError {
-    /// The lease may end before the write does.
-    #[error("{verb} {kind} {name}: the lease is about to end")]
+    /// The lease may expire before the write ends.
+    #[error("{verb} {kind} {name}: not sent, because the lease is about to expire or is lost")]
     Fenced {
         /// The verb.
         verb: WriteVerb,
@@ -60,96 +62,113 @@ pub enum ApplyError {
     Call(#[from] CallError),
 }
 
-/// Applies the writes of one plan.
+/// Applies the writes of one plan. Stops at the first failure, except that the first `withdrawals`
+/// writes are all attempted.
 pub async fn apply(
     caller: &Caller,
     fence: &Fence,
     metrics: &Metrics,
-    key: &Key,
+    key: &ObjectKey,
     writes: Vec<Write>,
+    withdrawals: usize,
 ) -> Applied {
     let mut applied = Applied::default();
     let mut versions = BTreeMap::new();
-    for write in writes {
-        let (verb, kind, name) = about(&write, key);
+    for (at, write) in writes.into_iter().enumerate() {
+        let Target { verb, kind, namespace, name } = target(&write, key);
         if !fence.holds() {
-            applied.end = Some(End::Failed(ApplyError::Fenced { verb, kind: plural(kind), name }, None));
+            applied.stopped =
+                Some(StopReason::Failed(ApplyError::Fenced { verb, kind: plural(kind), name }, None));
             return applied;
         }
         let is_status = matches!(write, Write::Status { .. });
-        let takes_back = takes_back(&write);
+        let is_rollback = is_rollback(&write);
         let answer = send(caller, fence.epoch(), key, write, &versions).await;
         metrics.wrote(plural(kind), verb.word(), answer.as_ref().map_or_else(result, |_| "ok"));
         match answer {
-            Ok(object) => {
+            Ok(stored) => {
                 tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, status = is_status, "wrote");
-                if let Some(version) = object.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
-                    versions.insert((plural(kind), name), version.to_owned());
+                if let Some(version) = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
+                    versions.insert(version_key(kind, &namespace, &name), version.to_owned());
                 }
                 if kind == Kind::Rollout {
                     applied.rollout =
-                        object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
+                        stored.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
                 }
-                applied.done += 1;
+                applied.written += 1;
                 applied.status |= is_status;
-                if takes_back {
-                    applied.taken_back = Some(Instant::now());
+                if is_rollback {
+                    applied.rolled_back = Some(Instant::now());
                 }
             }
-            Err(error) if moved(&error) => {
+            Err(error) if is_conflict(&error) => {
                 metrics.conflict();
-                tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, error = %super::chain(&error), "the world had moved");
-                applied.end = Some(End::Stale);
-                return applied;
+                tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, error = %super::chain(&error), "the object changed meanwhile, deciding again");
+                applied.stopped.get_or_insert(StopReason::Conflict);
+                if at >= withdrawals {
+                    return applied;
+                }
             }
             Err(error) => {
                 let refused = refused(&error, verb, kind, name);
-                applied.end = Some(End::Failed(error.into(), refused));
-                return applied;
+                applied.stopped.get_or_insert(StopReason::Failed(error.into(), refused));
+                if at >= withdrawals {
+                    return applied;
+                }
             }
         }
     }
     applied
 }
 
-type Versions = BTreeMap<(&'static str, String), String>;
+/// The resource versions that the writes of a plan returned, by plural, namespace and name.
+type Versions = BTreeMap<(&'static str, String, String), String>;
 
-fn about(write: &Write, key: &Key) -> (WriteVerb, Kind, String) {
-    match write {
-        Write::Create { kind, object } => (WriteVerb::Create, *kind, named(object).to_owned()),
-        Write::Patch { kind, name, .. } => (WriteVerb::Patch, *kind, name.clone()),
-        Write::Delete { kind, name, .. } => (WriteVerb::Delete, *kind, name.clone()),
-        Write::Status { .. } => (WriteVerb::Patch, Kind::Rollout, key.name.clone()),
-    }
+fn version_key(kind: Kind, namespace: &str, name: &str) -> (&'static str, String, String) {
+    (plural(kind), namespace.to_owned(), name.to_owned())
 }
 
-fn named(object: &Value) -> &str {
-    object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
+/// The verb of a write, and the object that it changes.
+struct Target {
+    verb: WriteVerb,
+    kind: Kind,
+    namespace: String,
+    name: String,
+}
+
+fn target(write: &Write, key: &ObjectKey) -> Target {
+    let (verb, kind, name) = write.target(&key.name);
+    let namespace = match write {
+        Write::Patch { namespace, .. } => namespace,
+        Write::Create { .. } | Write::Delete { .. } | Write::Status { .. } => &key.namespace,
+    };
+    Target { verb, kind, namespace: namespace.clone(), name: name.to_owned() }
 }
 
 async fn send(
     caller: &Caller,
     epoch: u64,
-    key: &Key,
+    key: &ObjectKey,
     write: Write,
     versions: &Versions,
 ) -> Result<Value, CallError> {
     let path = |kind| collection(kind, &key.namespace);
-    let newest = |kind, name: &str, version: String| {
-        versions.get(&(plural(kind), name.to_owned())).cloned().unwrap_or(version)
+    let newest = |kind, namespace: &str, name: &str, version: String| {
+        versions.get(&version_key(kind, namespace, name)).cloned().unwrap_or(version)
     };
+    let own_namespace = &key.namespace;
     match write {
         Write::Create { kind, object } => caller.create(&path(kind), &object).await,
-        Write::Patch { kind, name, version, ops, stamp } => {
-            let ops = fenced(&newest(kind, &name, version), ops, stamp, epoch);
-            caller.patch(&path(kind), &name, ops).await
+        Write::Patch { kind, namespace, name, version, ops, stamp } => {
+            let ops = fenced(&newest(kind, &namespace, &name, version), ops, stamp, epoch);
+            caller.patch(&collection(kind, &namespace), &name, ops).await
         }
         Write::Delete { kind, name, uid, version } => {
-            let version = newest(kind, &name, version);
+            let version = newest(kind, own_namespace, &name, version);
             caller.delete(&path(kind), &name, &uid, &version).await.map(|()| Value::Null)
         }
         Write::Status { version, status } => {
-            let version = newest(Kind::Rollout, &key.name, version);
+            let version = newest(Kind::Rollout, own_namespace, &key.name, version);
             let mut metadata = json!({"name": key.name, "namespace": key.namespace});
             if !version.is_empty() {
                 metadata["resourceVersion"] = version.into();
@@ -160,9 +179,11 @@ async fn send(
     }
 }
 
-/// The operations between the version they were decided on and the epoch.
+/// Puts the replacement of the resource version before the operations, and the leadership epoch
+/// after them.
 ///
-/// Replacing the version makes the API server answer 409 when it has moved; a failed `test` would be a 422.
+/// The replacement makes the API server answer 409 if the object changed meanwhile; a failed `test`
+/// would be a 422.
 fn fenced(version: &str, ops: Vec<PatchOperation>, stamp: Stamp, epoch: u64) -> Vec<PatchOperation> {
     let path = PointerBuf::from_tokens(["metadata", "resourceVersion"]);
     let mut all = vec![PatchOperation::Replace(ReplaceOperation { path, value: version.into() })];
@@ -182,9 +203,10 @@ fn fenced(version: &str, ops: Vec<PatchOperation>, stamp: Stamp, epoch: u64) -> 
     all
 }
 
-/// Whether this write takes traffic back from a failed revision: it puts the mark on the route, or on the Service.
-fn takes_back(write: &Write) -> bool {
-    let Write::Patch { kind: Kind::HttpRoute | Kind::Service, ops, .. } = write else { return false };
+/// Returns whether this write rolls traffic back: it sets the annotation `steelyard.io/failed` on a
+/// route or a Service.
+fn is_rollback(write: &Write) -> bool {
+    let Write::Patch { kind: Kind::Route(_) | Kind::Service, ops, .. } = write else { return false };
     let names = |path: &PointerBuf| path.last().is_some_and(|token| token.decoded() == FAILED);
     ops.iter().any(|op| match op {
         PatchOperation::Add(AddOperation { path, value })
@@ -195,24 +217,45 @@ fn takes_back(write: &Write) -> bool {
     })
 }
 
-/// The write as one that the API server, or an admission policy, refused: a 4xx by which the world has not moved.
+/// Returns the write if the API server, or an admission policy or webhook, refused it. An expired
+/// token, a timeout or too many requests are no answer to the write itself.
 fn refused(error: &CallError, verb: WriteVerb, kind: Kind, name: String) -> Option<RefusedWrite> {
-    let status = error.status().filter(|status| (400..500).contains(&status.code) && status.code != 429)?;
+    let status = error.status().filter(|status| match status.code {
+        401 | 408 | 429 => false,
+        400..500 => true,
+        // What the API server answers if a webhook that has to allow the write can't be called.
+        500 => status.reason == "InternalError",
+        _ => false,
+    })?;
     Some(RefusedWrite { verb, kind, name, code: status.code, message: status.message.clone() })
 }
 
-/// Whether the API server says that the world isn't the one that was decided on.
-fn moved(error: &CallError) -> bool {
-    error.status().is_some_and(|status| match status.code {
-        404 | 409 => true,
-        // A failed `test` of a JSON patch: a 422 that names no field.
-        422 => status.message.contains("testing value") || status.message.contains("test failed"),
+/// Returns whether the object changed or was deleted since the decision.
+fn is_conflict(error: &CallError) -> bool {
+    // An admission webhook may deny a write with any code, but the reason is then its own, or
+    // empty.
+    error.status().is_some_and(|status| match (status.code, status.reason.as_str()) {
+        (404, "NotFound") | (409, "Conflict" | "AlreadyExists") => true,
+        (422, _) => is_inapplicable_patch(status),
         _ => false,
     })
 }
 
+/// Returns whether a JSON patch could not be applied to the object: a failed `test`, or a path that
+/// does not exist.
+///
+/// Since Kubernetes 1.12 the API server answers this with a 422 whose `details` are empty
+/// (`apiserver/pkg/endpoints/handlers/patch.go`, `applyJSPatch`). An invalid object has a kind and
+/// causes in its `details`, the denial of a policy a kind, and that of a webhook no `details`. The
+/// message is the same for all errors of clients, and so is no criterion.
+fn is_inapplicable_patch(status: &Status) -> bool {
+    let details = status.details.as_ref();
+    status.reason == "Invalid"
+        && details.is_some_and(|it| it.kind.is_empty() && it.name.is_empty() && it.causes.is_empty())
+}
+
 fn result(error: &CallError) -> &'static str {
-    if moved(error) {
+    if is_conflict(error) {
         return "stale";
     }
     match error.status().map(|s| s.code) {
@@ -226,9 +269,10 @@ fn result(error: &CallError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::traffic::gateway::HTTP_ROUTE;
 
     #[test]
-    fn a_patch_replaces_the_version_first_and_writes_the_epoch_last() {
+    fn a_patch_replaces_the_resource_version_first_and_writes_the_epoch_last() {
         let op = json!({"op": "add", "path": "/spec/paused", "value": true});
         let fenced = |version, ops: Vec<Value>, stamp, epoch| {
             let ops = ops.into_iter().map(|op| serde_json::from_value(op).unwrap()).collect();
@@ -251,9 +295,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_route_or_a_service_that_is_marked_failed_counts_as_traffic_taken_back() {
+    fn only_marking_a_route_or_a_service_as_failed_counts_as_a_rollback() {
         let patch = |kind, op: Value| Write::Patch {
             kind,
+            namespace: "shop".into(),
             name: "web".into(),
             version: "1".into(),
             ops: vec![serde_json::from_value(op).unwrap()],
@@ -265,26 +310,72 @@ mod tests {
             json!({"op": "add", "path": "/metadata/annotations", "value": {"steelyard.io/failed": "0abc"}});
         let clear = json!({"op": "remove", "path": "/metadata/annotations/steelyard.io~1failed"});
         let weight = json!({"op": "replace", "path": "/spec", "value": {}});
-        assert!(takes_back(&patch(Kind::HttpRoute, mark.clone())));
-        assert!(takes_back(&patch(Kind::HttpRoute, whole)));
-        assert!(!takes_back(&patch(Kind::HttpRoute, clear)));
-        assert!(!takes_back(&patch(Kind::HttpRoute, weight)));
-        assert!(!takes_back(&patch(Kind::ReplicaSet, mark)));
+        assert!(is_rollback(&patch(Kind::Route(HTTP_ROUTE), mark.clone())));
+        assert!(is_rollback(&patch(Kind::Route(HTTP_ROUTE), whole)));
+        assert!(!is_rollback(&patch(Kind::Route(HTTP_ROUTE), clear)));
+        assert!(!is_rollback(&patch(Kind::Route(HTTP_ROUTE), weight)));
+        assert!(!is_rollback(&patch(Kind::ReplicaSet, mark)));
+    }
+
+    fn answer(status: &Value) -> CallError {
+        let status: Status = serde_json::from_value(status.clone()).expect("a Status");
+        CallError::Failed {
+            verb: super::super::raw::Verb::Write(WriteVerb::Patch),
+            object: "services/web".into(),
+            source: Box::new(kube::Error::Api(Box::new(status))),
+        }
     }
 
     #[test]
-    fn what_is_refused_is_told_apart_from_what_has_moved_and_from_what_is_down() {
-        let answer = |code: u16| CallError::Failed {
-            verb: super::super::raw::Verb::Write(WriteVerb::Create),
-            object: "services/web".into(),
-            source: Box::new(kube::Error::Api(Box::new(
-                kube::core::Status::failure("exceeded quota", "Forbidden").with_code(code),
-            ))),
+    fn a_refused_write_is_neither_a_conflict_nor_a_server_error() {
+        let refused = |code: u16, reason: &str| {
+            let status =
+                json!({"status": "Failure", "message": "exceeded quota", "reason": reason, "code": code});
+            refused(&answer(&status), WriteVerb::Create, Kind::Service, "web".into())
         };
-        let refused = |code| refused(&answer(code), WriteVerb::Create, Kind::Service, "web".into());
-        let quota = refused(403).expect("refused");
+        let quota = refused(403, "Forbidden").expect("refused");
         assert_eq!((quota.code, quota.message.as_str()), (403, "exceeded quota"));
-        assert!(refused(422).is_some());
-        assert_eq!([429, 500, 503].map(refused), [None, None, None]);
+        assert!(refused(422, "Invalid").is_some());
+        assert!(refused(500, "InternalError").is_some(), "a webhook can't be called");
+        for (code, reason) in [(401, "Unauthorized"), (429, "TooManyRequests"), (500, ""), (503, "")] {
+            assert_eq!(refused(code, reason), None, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_failed_test_of_a_patch_is_a_conflict_and_other_422s_are_not() {
+        let said = "the server rejected our request due to an error in our request";
+        let of = |message: &str, details: &Value| {
+            let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message, "reason": "Invalid", "code": 422});
+            if !details.is_null() {
+                status["details"] = details.clone();
+            }
+            is_conflict(&answer(&status))
+        };
+        assert!(of(said, &json!({})), "as the API server answers a failed test");
+        assert!(of("testing value /spec/template failed: test failed", &json!({})), "whatever the message");
+        let causes =
+            json!([{"reason": "FieldValueInvalid", "message": "Invalid value", "field": "spec.replicas"}]);
+        assert!(!of(
+            "Deployment.apps \"web\" is invalid",
+            &json!({"name": "web", "group": "apps", "kind": "Deployment", "causes": causes})
+        ));
+        assert!(!of("denied by policy", &json!({"name": "web", "group": "apps", "kind": "deployments"})));
+        assert!(!of("admission webhook \"x\" denied the request: test failed", &Value::Null));
+    }
+
+    #[test]
+    fn a_conflict_has_the_api_servers_reason_and_not_only_its_code() {
+        let conflict = |code: u16, reason: &str| {
+            is_conflict(&answer(
+                &json!({"status": "Failure", "message": "m", "reason": reason, "code": code}),
+            ))
+        };
+        for (code, reason) in [(404, "NotFound"), (409, "Conflict"), (409, "AlreadyExists")] {
+            assert!(conflict(code, reason), "{code} {reason}");
+        }
+        for (code, reason) in [(404, ""), (409, ""), (409, "Denied"), (403, "Forbidden")] {
+            assert!(!conflict(code, reason), "a webhook denies the write: {code} {reason}");
+        }
     }
 }

@@ -1,27 +1,28 @@
-//! How the API server is reached.
+//! The client of the API server.
 
 use std::time::Duration;
 
 use kube::{Client, Config, client::ClientBuilder};
 use thiserror::Error;
 
-/// How long one call may take, in all.
+/// The timeout of one call.
 pub const CALL_LIMIT: Duration = Duration::from_secs(5);
-/// Under this name the API server records who set an object's fields: what stands before the `/` of the user agent.
+/// The field manager that the API server records: the part of the user agent before the `/`.
 pub const MANAGER: &str = "steelyard";
 
-/// Why there is no client.
+/// Why no client can be built.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Neither a service account nor a kubeconfig could be read.
-    #[error("find the cluster's address and credentials")]
+    /// Neither a service account nor a kubeconfig can be read.
+    #[error("cannot read the cluster's address and credentials from a service account or a kubeconfig")]
     Infer(#[source] Box<kube::config::InferConfigError>),
-    /// The credentials or certificates can't be used.
-    #[error("build a client")]
+    /// The credentials or certificates are not usable.
+    #[error("cannot build a Kubernetes client")]
     Build(#[source] Box<kube::Error>),
 }
 
-/// Where the cluster is, with no retries behind the caller's back: a hidden retry would carry a decision past its time.
+/// Returns the cluster's address and credentials. The client does not retry: a retry could send a
+/// write after the lease has expired.
 pub async fn config() -> Result<Config, ClientError> {
     let mut config = Config::infer().await.map_err(|e| ClientError::Infer(Box::new(e)))?;
     config.default_retry = false;
@@ -33,7 +34,7 @@ pub async fn config() -> Result<Config, ClientError> {
     Ok(config)
 }
 
-/// A client with connections of its own.
+/// Returns a client that shares no connections with others.
 pub fn client(config: &Config) -> Result<Client, ClientError> {
     Ok(ClientBuilder::try_from(config.clone()).map_err(|e| ClientError::Build(Box::new(e)))?.build())
 }

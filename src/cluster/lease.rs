@@ -1,4 +1,5 @@
-//! Who leads: one Lease, taken and kept by compare-and-swap, judged by the local monotonic clock only.
+//! Leader election with one Lease: replaced by compare-and-swap, timed by the local monotonic clock
+//! only.
 
 use std::{
     sync::{Arc, Mutex},
@@ -18,97 +19,100 @@ use super::{chain, locked};
 /// The name of the Lease.
 pub const NAME: &str = "steelyard";
 
-/// Whether writes may be sent: as long as the lease surely holds.
+/// Whether writes may be sent: only while this process is certain to hold the lease.
 #[derive(Clone, Debug, Default)]
-pub struct Fence(Arc<Mutex<Term>>, Arc<Notify>);
+pub struct Fence(Arc<Mutex<Leadership>>, Arc<Notify>);
 
 #[derive(Debug, Default)]
-struct Term {
+struct Leadership {
     epoch: u64,
     until: Option<Instant>,
     margin: Duration,
 }
 
 impl Fence {
-    /// Whether a write that is sent now ends before the lease does.
+    /// Returns whether a write that is sent now ends before the lease expires.
     pub fn holds(&self) -> bool {
-        let term = locked(&self.0);
-        term.until.is_some_and(|until| Instant::now() + term.margin < until)
+        let leadership = locked(&self.0);
+        leadership.until.is_some_and(|until| Instant::now() + leadership.margin < until)
     }
 
-    /// The term of leadership; 0 before the first.
+    /// Returns the leadership epoch; 0 before this process leads for the first time.
     pub fn epoch(&self) -> u64 {
         locked(&self.0).epoch
     }
 
-    /// Something in the world says that another process leads: the lease is looked at now, not at the next renewal.
-    pub fn doubt(&self) {
+    /// Renews the lease now, not at the next interval: an object shows that another process may
+    /// lead.
+    pub fn check_now(&self) {
         self.1.notify_one();
     }
 
-    /// No write from now on.
+    /// Refuses all further writes.
     pub fn close(&self) {
         locked(&self.0).until = None;
     }
 
     fn open(&self, epoch: u64, until: Instant, margin: Duration) {
-        *locked(&self.0) = Term { epoch, until: Some(until), margin };
+        *locked(&self.0) = Leadership { epoch, until: Some(until), margin };
     }
 
     fn extend(&self, until: Instant) {
-        let mut term = locked(&self.0);
-        if term.until.is_some() {
-            term.until = Some(until);
+        let mut leadership = locked(&self.0);
+        if leadership.until.is_some() {
+            leadership.until = Some(until);
         }
     }
 }
 
-/// What to do about the Lease.
+/// What to do with the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// It is ours: say so again.
+pub enum LeaseAction {
+    /// This process holds it: renew it.
     Renew,
-    /// It is nobody's, or its holder has been silent for its whole time.
+    /// No process holds it, or it has expired: take it over.
     TakeOver,
-    /// It is somebody else's.
-    Stand,
+    /// Another process holds it: wait.
+    Wait,
 }
 
-/// What to do about a Lease held by `holder` that hasn't changed for `unchanged` of this process' own time.
+/// Returns what to do with a Lease of `holder` that has not changed for `unchanged`, by this
+/// process' clock.
 ///
-/// Identities are `POD_RANDOM`. A predecessor in the same pod has ended before this process was started, so its lease is taken at once.
-pub fn step(me: &str, holder: &str, unchanged: Duration, lasts: Duration) -> Step {
+/// Identities are `POD_RANDOM`. A process in a pod starts only after its predecessor in the same
+/// pod has ended, so it takes that one's lease over without waiting.
+pub fn lease_action(me: &str, holder: &str, unchanged: Duration, lasts: Duration) -> LeaseAction {
     let pod = |identity: &str| identity.rsplit_once('_').map(|(pod, _)| pod.to_owned());
     if holder == me {
-        Step::Renew
+        LeaseAction::Renew
     } else if holder.is_empty() || unchanged >= lasts || pod(holder).is_some_and(|p| Some(p) == pod(me)) {
-        Step::TakeOver
+        LeaseAction::TakeOver
     } else {
-        Step::Stand
+        LeaseAction::Wait
     }
 }
 
-/// How the Lease is kept.
+/// The settings of the election.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Its namespace.
+    /// The namespace of the Lease.
     pub namespace: String,
-    /// Who this process is, `POD_RANDOM`.
+    /// The identity of this process, `POD_RANDOM`.
     pub identity: String,
-    /// How long it lasts without renewal.
+    /// How long the lease is valid after a renewal.
     pub lasts: Duration,
-    /// How often it is renewed.
+    /// The interval of renewals.
     pub renew: Duration,
 }
 
 impl Options {
-    /// How long before the lease's end writes stop, and how long one write may take at most.
+    /// Returns how long before the lease expires writes stop. It is also the timeout of a write.
     pub fn margin(&self) -> Duration {
         super::client::CALL_LIMIT.min(self.lasts / 3)
     }
 }
 
-/// Takes part in the election.
+/// A candidate in the leader election.
 pub struct Election {
     api: Api<Lease>,
     options: Options,
@@ -118,31 +122,31 @@ pub struct Election {
 }
 
 impl Election {
-    /// Takes part through `client`, which should be used for nothing else: no queue of other calls may delay a renewal.
+    /// Returns a candidate. Use `client` for nothing else, so that no other call delays a renewal.
     pub fn new(client: Client, options: Options, fence: Fence) -> Self {
         let api = Api::namespaced(client, &options.namespace);
         Self { api, options, fence, seen: None, held: None }
     }
 
-    /// Ends once this process leads.
-    pub async fn win(&mut self) {
+    /// Waits until this process is the leader.
+    pub async fn acquire(&mut self) {
         let pause = self.options.renew.min(Duration::from_secs(1));
         loop {
             match self.attempt().await {
                 Ok(true) => return,
                 Ok(false) => {}
-                Err(error) => tracing::warn!(error = %chain(&error), "the lease can't be read or taken"),
+                Err(error) => tracing::warn!(error = %chain(&error), "cannot read or take the lease"),
             }
             tokio::time::sleep(pause).await;
         }
     }
 
-    /// Renews until the lease is lost, and ends then.
+    /// Renews the lease; returns when it is lost.
     pub async fn keep(&mut self) {
         let mut until = Instant::now() + self.options.lasts;
         loop {
-            let doubted = Arc::clone(&self.fence.1);
-            let _ = tokio::time::timeout(self.options.renew, doubted.notified()).await;
+            let check_now = Arc::clone(&self.fence.1);
+            let _ = tokio::time::timeout(self.options.renew, check_now.notified()).await;
             let sent = Instant::now();
             match self.renew().await {
                 Ok(true) => {
@@ -150,7 +154,7 @@ impl Election {
                     self.fence.extend(until);
                 }
                 Ok(false) => break,
-                Err(error) => tracing::warn!(error = %chain(&error), "the lease can't be renewed"),
+                Err(error) => tracing::warn!(error = %chain(&error), "cannot renew the lease"),
             }
             if Instant::now() + self.options.margin() >= until {
                 break;
@@ -159,7 +163,7 @@ impl Election {
         self.fence.close();
     }
 
-    /// Gives the lease up, so that a successor needn't wait for its end.
+    /// Releases the lease, so that a successor does not have to wait until it expires.
     pub async fn release(&mut self) {
         self.fence.close();
         if let Some(mut lease) = self.held.take() {
@@ -167,7 +171,7 @@ impl Election {
                 spec.holder_identity = Some(String::new());
             }
             if let Err(error) = self.replace(&lease).await {
-                tracing::warn!(error = %chain(&error), "the lease can't be released");
+                tracing::warn!(error = %chain(&error), "cannot release the lease");
             }
         }
     }
@@ -198,7 +202,7 @@ impl Election {
             .lease_duration_seconds
             .and_then(|s| u64::try_from(s).ok())
             .map_or(self.options.lasts, Duration::from_secs);
-        if step(&self.options.identity, &holder, since.elapsed(), lasts) == Step::Stand {
+        if lease_action(&self.options.identity, &holder, since.elapsed(), lasts) == LeaseAction::Wait {
             return Ok(false);
         }
         let mut wanted = lease;
@@ -207,10 +211,13 @@ impl Election {
         Ok(self.replace(&wanted).await?.is_some_and(|lease| self.lead(lease, sent)))
     }
 
+    /// Becomes the leader.
     fn lead(&mut self, lease: Lease, sent: Instant) -> bool {
         let epoch = lease.metadata.resource_version.as_deref().and_then(|v| v.parse().ok()).unwrap_or(0);
         if epoch == 0 {
-            tracing::error!("the lease's resource version is not a number: no epoch, no leadership");
+            tracing::error!(
+                "cannot lead: the resourceVersion of the Lease is not a positive number, so there is no leadership epoch"
+            );
             return false;
         }
         self.held = Some(lease);
@@ -227,16 +234,16 @@ impl Election {
             self.held = Some(lease);
             return Ok(true);
         }
-        // A renewal whose answer was lost also moves the version: read who holds it.
+        // A renewal whose answer was lost also changes the version: read who holds the lease.
         let Some(lease) = self.call(self.api.get_opt(NAME)).await? else { return Ok(false) };
         let holder = lease.spec.as_ref().and_then(|s| s.holder_identity.clone()).unwrap_or_default();
         if holder != self.options.identity {
-            tracing::error!(%holder, "another process leads");
+            tracing::error!(%holder, "another process is the leader");
             return Ok(false);
         }
         self.held = Some(lease);
-        // Not counted as a renewal: the next one is sent with the version just read.
-        Err(kube::Error::Service("the lease had moved".into()))
+        // This is not a renewal: the next attempt uses the version that was just read.
+        Err(kube::Error::Service("the Lease changed meanwhile".into()))
     }
 
     fn spec(&self, transitions: i32, acquired: bool, since: Option<MicroTime>) -> LeaseSpec {
@@ -251,7 +258,8 @@ impl Election {
         }
     }
 
-    /// The compare-and-swap; nothing where somebody else was first.
+    /// Replaces the Lease if its version is unchanged; returns `None` if another process has
+    /// changed it.
     async fn replace(&self, lease: &Lease) -> Result<Option<Lease>, kube::Error> {
         match self.call(self.api.replace(NAME, &PostParams::default(), lease)).await {
             Ok(lease) => Ok(Some(lease)),
@@ -275,27 +283,27 @@ mod tests {
     const LASTS: Duration = Duration::from_secs(15);
 
     #[test]
-    fn a_silent_holder_is_followed_only_after_its_whole_time() {
-        assert_eq!(step("b_2", "a_1", Duration::from_millis(14_999), LASTS), Step::Stand);
-        assert_eq!(step("b_2", "a_1", LASTS, LASTS), Step::TakeOver);
+    fn a_lease_that_is_not_renewed_is_taken_over_only_after_it_has_expired() {
+        assert_eq!(lease_action("b_2", "a_1", Duration::from_millis(14_999), LASTS), LeaseAction::Wait);
+        assert_eq!(lease_action("b_2", "a_1", LASTS, LASTS), LeaseAction::TakeOver);
     }
 
     #[test]
-    fn a_released_lease_and_that_of_a_predecessor_in_the_same_pod_are_taken_at_once() {
-        assert_eq!(step("b_2", "", Duration::ZERO, LASTS), Step::TakeOver);
-        assert_eq!(step("b_2", "b_1", Duration::ZERO, LASTS), Step::TakeOver);
-        assert_eq!(step("b_2", "b_2", Duration::ZERO, LASTS), Step::Renew);
-        assert_eq!(step("b_2", "bb_1", Duration::ZERO, LASTS), Step::Stand);
+    fn a_released_lease_and_that_of_a_predecessor_in_the_same_pod_are_taken_over_without_waiting() {
+        assert_eq!(lease_action("b_2", "", Duration::ZERO, LASTS), LeaseAction::TakeOver);
+        assert_eq!(lease_action("b_2", "b_1", Duration::ZERO, LASTS), LeaseAction::TakeOver);
+        assert_eq!(lease_action("b_2", "b_2", Duration::ZERO, LASTS), LeaseAction::Renew);
+        assert_eq!(lease_action("b_2", "bb_1", Duration::ZERO, LASTS), LeaseAction::Wait);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writes_stop_a_margin_before_the_lease_ends() {
+    async fn writes_stop_a_margin_before_the_lease_expires() {
         let fence = Fence::default();
-        assert!(!fence.holds(), "closed before the first term");
+        assert!(!fence.holds(), "closed before this process leads");
         fence.open(7, Instant::now() + LASTS, Duration::from_secs(5));
         assert!(fence.holds());
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert!(!fence.holds(), "a write of 5 s could end after the lease");
+        assert!(!fence.holds(), "a write of 5 s could end after the lease has expired");
         fence.close();
         fence.extend(Instant::now() + LASTS);
         assert!(!fence.holds(), "a closed fence stays closed");

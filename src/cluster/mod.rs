@@ -1,40 +1,49 @@
-//! The one part that talks to the API server: it observes, applies what was decided, and waits.
+//! Everything that talks to the API server: observes, applies decisions, and schedules reconciles.
 
+#[cfg(test)]
+mod admission;
+pub mod answers;
 pub mod apply;
 pub mod client;
+pub mod concurrency;
+mod escaped;
 pub mod events;
-pub mod gate;
+pub mod hold_probe;
+mod hold_watch;
 pub mod lease;
-pub mod mailbox;
 pub mod observe;
-pub mod pace;
-pub mod pass;
+mod policy_status;
 pub mod queue;
+pub mod rate_limit;
 pub mod raw;
+#[cfg(test)]
+mod rbac;
 pub mod read;
+pub mod reconcile;
+mod related_watches;
 pub mod relevance;
-pub mod slots;
 pub mod watch;
+mod watch_events;
 
 use std::fmt;
 
-/// Which Deployment: its namespace and name.
+/// The namespace and name of a Deployment, and of its Rollout.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct ObjectKey {
     /// The namespace.
     pub namespace: String,
-    /// The name of the Deployment, and of its Rollout.
+    /// The name.
     pub name: String,
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { namespace, name } = self;
         write!(f, "{namespace}/{name}")
     }
 }
 
-/// An error with all its causes in one line.
+/// Returns an error and all its causes in one line.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -49,7 +58,8 @@ pub fn chain(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// The content of a lock, also after a panic elsewhere: what is kept under these locks is whole between statements.
+/// Locks a mutex, also if a task panicked while it held the lock: each statement leaves the data
+/// under these locks consistent.
 pub(crate) fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,22 +1,22 @@
-//! Which Deployment is looked at next: each is queued once, and never looked at twice at a time.
+//! The work queue: each Deployment is queued once, and never reconciled twice at the same time.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use tokio::time::Instant;
 
-use super::Key;
+use super::ObjectKey;
 
-/// Deployments by the time they are due.
+/// Deployments ordered by the time at which they are due.
 #[derive(Debug, Default)]
 pub struct Queue {
-    order: BTreeSet<(Instant, Key)>,
-    due: HashMap<Key, Instant>,
-    busy: HashSet<Key>,
+    order: BTreeSet<(Instant, ObjectKey)>,
+    due: HashMap<ObjectKey, Instant>,
+    busy: HashSet<ObjectKey>,
 }
 
 impl Queue {
-    /// `key` is due at `at`, unless it is due earlier already.
-    pub fn wake(&mut self, key: Key, at: Instant) {
+    /// Queues `key` for `at`, unless it is queued for an earlier time.
+    pub fn wake(&mut self, key: ObjectKey, at: Instant) {
         if let Some(&old) = self.due.get(&key) {
             if old <= at {
                 return;
@@ -27,8 +27,9 @@ impl Queue {
         self.order.insert((at, key));
     }
 
-    /// The one that has been due longest at `now` and isn't being looked at; it counts as being looked at until [`Queue::done`].
-    pub fn next(&mut self, now: Instant) -> Option<Key> {
+    /// Returns the Deployment that has been due longest at `now` and is not being reconciled. It
+    /// counts as being reconciled until [`Queue::done`].
+    pub fn next(&mut self, now: Instant) -> Option<ObjectKey> {
         let (at, key) =
             self.order.iter().take_while(|(at, _)| *at <= now).find(|(_, k)| !self.busy.contains(k))?.clone();
         self.order.remove(&(at, key.clone()));
@@ -37,17 +38,17 @@ impl Queue {
         Some(key)
     }
 
-    /// When the next one is due that isn't being looked at.
+    /// Returns when the next Deployment that is not being reconciled is due.
     pub fn earliest(&self) -> Option<Instant> {
         self.order.iter().find(|(_, k)| !self.busy.contains(k)).map(|(at, _)| *at)
     }
 
-    /// `key` isn't looked at any more.
-    pub fn done(&mut self, key: &Key) {
+    /// Reports that the reconcile of `key` has ended.
+    pub fn done(&mut self, key: &ObjectKey) {
         self.busy.remove(key);
     }
 
-    /// How many are being looked at.
+    /// Returns the number of Deployments that are being reconciled.
     pub fn busy(&self) -> usize {
         self.busy.len()
     }
@@ -59,25 +60,25 @@ mod tests {
 
     use super::*;
 
-    fn key(name: &str) -> Key {
-        Key { namespace: "n".into(), name: name.into() }
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey { namespace: "n".into(), name: name.into() }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_wake_during_a_look_leads_to_another_look_after_it() {
+    async fn a_wake_during_a_reconcile_causes_another_reconcile_after_it() {
         let mut queue = Queue::default();
         let now = Instant::now();
         queue.wake(key("a"), now);
         assert_eq!(queue.next(now), Some(key("a")));
         queue.wake(key("a"), now);
-        assert_eq!(queue.next(now), None, "never two looks at a time");
+        assert_eq!(queue.next(now), None, "never two reconciles at the same time");
         assert_eq!(queue.earliest(), None);
         queue.done(&key("a"));
         assert_eq!(queue.next(now), Some(key("a")));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_earliest_wake_counts_and_the_longest_due_goes_first() {
+    async fn the_earliest_wake_counts_and_the_deployment_that_is_due_longest_comes_first() {
         let mut queue = Queue::default();
         let now = Instant::now();
         queue.wake(key("a"), now + Duration::from_secs(2));

@@ -1,4 +1,4 @@
-//! Calls with raw JSON: what typed structs don't know they would drop.
+//! Calls with raw JSON: typed structs would drop the fields that they don't know.
 
 use std::{fmt, time::Duration};
 
@@ -11,47 +11,51 @@ use kube::{
 use serde_json::Value;
 use thiserror::Error;
 
-use crate::engine::{Kind, WriteVerb};
+use super::{client::MANAGER, escaped};
+use crate::{
+    engine::{Kind, WriteVerb},
+    traffic::Resource,
+};
 
-/// Why a call has no answer that could be used.
+/// Why a call failed.
 #[derive(Debug, Error)]
 pub enum CallError {
-    /// The API server said no, or the connection broke.
+    /// The API server returned an error, or the connection failed.
     #[error("{verb} {object}")]
     Failed {
         /// The verb.
         verb: Verb,
         /// Plural, namespace and name.
         object: String,
-        /// What was wrong.
+        /// The cause.
         #[source]
         source: Box<kube::Error>,
     },
-    /// No answer in time.
+    /// The call timed out.
     #[error("{verb} {object}: no answer within {limit:?}")]
     Timeout {
         /// The verb.
         verb: Verb,
         /// Plural, namespace and name.
         object: String,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
-    /// The request couldn't be put together.
-    #[error("{verb} {object}: not a request")]
+    /// The request can't be built.
+    #[error("{verb} {object}: cannot build the request")]
     Build {
         /// The verb.
         verb: Verb,
         /// Plural, namespace and name.
         object: String,
-        /// What was wrong.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
 impl CallError {
-    /// The API server's own answer, if that is what it was.
+    /// Returns the status with which the API server answered; `None` if it did not answer.
     pub fn status(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Failed { source, .. } => match source.as_ref() {
@@ -62,24 +66,24 @@ impl CallError {
         }
     }
 
-    fn code(&self) -> u16 {
+    pub(super) fn code(&self) -> u16 {
         self.status().map_or(0, |s| s.code)
     }
 }
 
-/// What is done to an object.
+/// The verb of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Reads one.
+    /// Reads one object.
     Get,
-    /// Reads many.
+    /// Reads a list of objects.
     List,
-    /// Writes one.
+    /// Writes one object.
     Write(WriteVerb),
 }
 
 impl Verb {
-    /// The verb as RBAC and metrics spell it.
+    /// Returns the verb as RBAC and metrics spell it.
     pub fn word(self) -> &'static str {
         match self {
             Self::Get => "get",
@@ -95,29 +99,46 @@ impl fmt::Display for Verb {
     }
 }
 
-/// A kind's plural, as in paths and metrics.
+/// The path of the API group of Rollouts and policies.
+const OWN_API: &str = "/apis/steelyard.io/v1alpha1";
+
+/// Returns the plural name of a kind, as in paths and metrics.
 pub fn plural(kind: Kind) -> &'static str {
     match kind {
         Kind::Deployment => "deployments",
         Kind::ReplicaSet => "replicasets",
         Kind::Service => "services",
-        Kind::HttpRoute => "httproutes",
+        Kind::Route(resource) => resource.plural,
         Kind::Rollout => "rollouts",
     }
 }
 
-/// The path of a kind's objects in a namespace.
+/// Returns the path of a kind's objects in a namespace.
 pub fn collection(kind: Kind, namespace: &str) -> String {
     let group = match kind {
         Kind::Deployment | Kind::ReplicaSet => "/apis/apps/v1",
         Kind::Service => "/api/v1",
-        Kind::HttpRoute => "/apis/gateway.networking.k8s.io/v1",
-        Kind::Rollout => "/apis/steelyard.io/v1alpha1",
+        Kind::Route(resource) => return routes(resource, namespace),
+        Kind::Rollout => OWN_API,
     };
     format!("{group}/namespaces/{namespace}/{}", plural(kind))
 }
 
-/// Calls, each bounded in time.
+/// Returns the path of the policies of a namespace, or of the cluster.
+pub fn policies(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("{OWN_API}/namespaces/{namespace}/rolloutpolicies"),
+        None => format!("{OWN_API}/clusterrolloutpolicies"),
+    }
+}
+
+/// Returns the path of a router's resource in a namespace.
+pub fn routes(resource: &Resource, namespace: &str) -> String {
+    let Resource { group, version, plural, .. } = resource;
+    format!("/apis/{group}/{version}/namespaces/{namespace}/{plural}")
+}
+
+/// Sends calls to the API server, each with a timeout.
 #[derive(Clone)]
 pub struct Caller {
     client: Client,
@@ -125,19 +146,20 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Calls by `client`, none longer than `limit`.
+    /// Returns a caller that uses `client`, with the timeout `limit`.
     pub fn new(client: Client, limit: Duration) -> Self {
         Self { client, limit }
     }
 
-    /// One object, or nothing where there is none.
+    /// Reads one object; `None` if it does not exist.
     pub async fn get(&self, collection: &str, name: &str) -> Result<Option<Value>, CallError> {
         let object = format!("{collection}/{name}");
         let request = Request::new(collection).get(name, &GetParams::default());
         absent(self.send(Verb::Get, object, request).await)
     }
 
-    /// All objects that a label selector matches; none where the API isn't served.
+    /// Lists the objects that a label selector matches; an empty list if the API server does not
+    /// serve the kind.
     pub async fn list(&self, collection: &str, selector: Option<&str>) -> Result<Vec<Value>, CallError> {
         let mut params = ListParams::default();
         if let Some(selector) = selector {
@@ -153,7 +175,7 @@ impl Caller {
         }))
     }
 
-    /// Makes an object and gives it back as stored.
+    /// Creates an object and returns it as stored.
     pub async fn create(&self, collection: &str, value: &Value) -> Result<Value, CallError> {
         let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let object = format!("{collection}/{name}");
@@ -162,7 +184,7 @@ impl Caller {
         self.send(Verb::Write(WriteVerb::Create), object, request).await
     }
 
-    /// Changes an object by a JSON patch and gives it back as stored.
+    /// Changes an object with a JSON patch and returns it as stored.
     pub async fn patch(
         &self,
         collection: &str,
@@ -173,11 +195,13 @@ impl Caller {
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let request =
             Request::new(collection).patch(name, &params, &Patch::<()>::Json(json_patch::Patch(ops)));
+        let request = request.map(|request| request.map(|body| escaped::as_in_go(&body)));
         self.send(Verb::Write(WriteVerb::Patch), object, request).await
     }
 
-    /// What a merge patch would make of an object; nothing is stored.
-    pub async fn rehearse(
+    /// Sends a merge patch as a dry run and returns the result; `None` if the object does not
+    /// exist.
+    pub async fn dry_run(
         &self,
         collection: &str,
         name: &str,
@@ -190,7 +214,7 @@ impl Caller {
         absent(self.send(Verb::Write(WriteVerb::Patch), object, request).await)
     }
 
-    /// Writes a status by server-side apply and gives the object back.
+    /// Writes a status with server-side apply and returns the object as stored.
     pub async fn status(&self, collection: &str, name: &str, body: &Value) -> Result<Value, CallError> {
         let object = format!("{collection}/{name}/status");
         let params = PatchParams::apply(MANAGER).force();
@@ -199,7 +223,7 @@ impl Caller {
         self.send(Verb::Write(WriteVerb::Patch), object, request).await
     }
 
-    /// Deletes an object if it is still the one that was seen.
+    /// Deletes an object if its uid and resource version are still these.
     pub async fn delete(
         &self,
         collection: &str,
@@ -237,9 +261,7 @@ impl Caller {
     }
 }
 
-/// The field manager of all writes.
-pub const MANAGER: &str = "steelyard";
-
+/// Turns a 404 into `None`.
 fn absent(answer: Result<Value, CallError>) -> Result<Option<Value>, CallError> {
     match answer {
         Ok(value) => Ok(Some(value)),

@@ -1,21 +1,22 @@
-//! Which Deployments concern Steelyard, and which rollouts are in flight, by what the watches have shown.
+//! Which Deployments Steelyard manages and which Rollouts exist, according to the watches.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::Key;
+use super::ObjectKey;
 
-/// What is known of annotated Deployments and of Rollouts.
+/// The known annotated Deployments and Rollouts.
 #[derive(Debug, Default)]
 pub struct Relevance {
-    policies: HashMap<Key, String>,
-    rollouts: BTreeSet<Key>,
+    policies: HashMap<ObjectKey, String>,
+    rollouts: BTreeSet<ObjectKey>,
 }
 
 impl Relevance {
-    /// A Deployment as it is now, with the policy it names; tells whether it is worth a look.
+    /// Records which policy a Deployment names; returns whether the Deployment needs a reconcile.
     ///
-    /// One that just lost its annotation is, if there is a Rollout to be ended.
-    pub fn deployment(&mut self, key: &Key, policy: Option<String>) -> bool {
+    /// A Deployment that has just lost its annotation does, and so does one whose Rollout still
+    /// exists.
+    pub fn deployment(&mut self, key: &ObjectKey, policy: Option<String>) -> bool {
         match policy {
             Some(policy) => {
                 self.policies.insert(key.clone(), policy);
@@ -25,27 +26,28 @@ impl Relevance {
         }
     }
 
-    /// A Rollout is there, or is gone.
-    pub fn rollout(&mut self, key: &Key, there: bool) {
-        if there {
+    /// Records whether a Rollout exists.
+    pub fn rollout(&mut self, key: &ObjectKey, exists: bool) {
+        if exists {
             self.rollouts.insert(key.clone());
         } else {
             self.rollouts.remove(key);
         }
     }
 
-    /// Whether a look at it could lead to anything.
-    pub fn concerns(&self, key: &Key) -> bool {
+    /// Returns whether Steelyard manages the Deployment or has a Rollout for it.
+    pub fn is_relevant(&self, key: &ObjectKey) -> bool {
         self.policies.contains_key(key) || self.rollouts.contains(key)
     }
 
-    /// The Deployments that name a policy: of one namespace, or of all for a cluster-scoped one.
-    pub fn naming(&self, namespace: Option<&str>, policy: &str) -> Vec<Key> {
+    /// Returns the Deployments that name a policy: those of the policy's namespace, or of all
+    /// namespaces for a cluster-scoped policy.
+    pub fn with_policy(&self, namespace: Option<&str>, policy: &str) -> Vec<ObjectKey> {
         let named = |value: &str| match namespace {
             Some(_) => value == policy,
             None => value.strip_prefix("cluster/") == Some(policy),
         };
-        let within = |key: &Key| namespace.is_none_or(|n| n == key.namespace);
+        let within = |key: &ObjectKey| namespace.is_none_or(|n| n == key.namespace);
         self.policies
             .iter()
             .filter(|(key, value)| within(key) && named(value))
@@ -53,8 +55,8 @@ impl Relevance {
             .collect()
     }
 
-    /// All that concern.
-    pub fn all(&self) -> BTreeSet<Key> {
+    /// Returns all Deployments that are annotated or have a Rollout.
+    pub fn all(&self) -> BTreeSet<ObjectKey> {
         self.policies.keys().cloned().chain(self.rollouts.iter().cloned()).collect()
     }
 }
@@ -63,30 +65,30 @@ impl Relevance {
 mod tests {
     use super::*;
 
-    fn key(namespace: &str, name: &str) -> Key {
-        Key { namespace: namespace.into(), name: name.into() }
+    fn key(namespace: &str, name: &str) -> ObjectKey {
+        ObjectKey { namespace: namespace.into(), name: name.into() }
     }
 
     #[test]
-    fn a_deployment_with_neither_annotation_nor_rollout_is_never_looked_at() {
+    fn a_deployment_with_neither_annotation_nor_rollout_is_never_reconciled() {
         let mut known = Relevance::default();
         assert!(!known.deployment(&key("n", "a"), None));
-        assert!(!known.concerns(&key("n", "a")));
+        assert!(!known.is_relevant(&key("n", "a")));
         known.rollout(&key("n", "a"), true);
-        assert!(known.deployment(&key("n", "a"), None), "its Rollout has to be ended");
-        assert!(known.concerns(&key("n", "a")));
+        assert!(known.deployment(&key("n", "a"), None), "its Rollout has to be removed");
+        assert!(known.is_relevant(&key("n", "a")));
         known.rollout(&key("n", "a"), false);
-        assert!(!known.concerns(&key("n", "a")));
+        assert!(!known.is_relevant(&key("n", "a")));
     }
 
     #[test]
-    fn a_policy_wakes_those_that_name_it_and_no_others() {
+    fn a_policy_wakes_only_the_deployments_that_name_it() {
         let mut known = Relevance::default();
         known.deployment(&key("n", "a"), Some("web".into()));
         known.deployment(&key("m", "b"), Some("web".into()));
         known.deployment(&key("n", "c"), Some("cluster/web".into()));
-        assert_eq!(known.naming(Some("n"), "web"), [key("n", "a")]);
-        assert_eq!(known.naming(None, "web"), [key("n", "c")]);
-        assert!(known.naming(None, "a").is_empty());
+        assert_eq!(known.with_policy(Some("n"), "web"), [key("n", "a")]);
+        assert_eq!(known.with_policy(None, "web"), [key("n", "c")]);
+        assert!(known.with_policy(None, "a").is_empty());
     }
 }

@@ -1,381 +1,279 @@
-//! What wakes a Deployment up: its own changes, those around a rollout in flight, timers and answers.
+//! Runs the reconciles. Watches, timers and answers of metric sources and webhooks wake a
+//! Deployment.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    fmt::Debug,
+    collections::{BTreeSet, HashMap, HashSet, VecDeque},
     future::pending,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use futures::{FutureExt, Stream, StreamExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
-use k8s_openapi::api::{
-    apps::v1::{Deployment, ReplicaSet},
-    core::v1::{Pod, Service},
-    discovery::v1::EndpointSlice,
-};
+use k8s_openapi::api::apps::v1::Deployment;
 use kube::{
     Api, Client, Resource, ResourceExt,
-    api::ApiResource,
-    core::{DynamicObject, GroupVersionKind, PartialObjectMeta},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, watcher},
-    },
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
 };
-use serde::de::DeserializeOwned;
 use tokio::{
     sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel},
-    task::{AbortHandle, JoinSet},
+    task::JoinSet,
     time::Instant,
 };
 
 use super::{
-    Key, chain, locked,
-    pace::Pace,
-    pass::{Context, PassError, Rest, backoff, pass},
+    ObjectKey, chain,
+    hold_watch::hold_changes,
+    locked, policy_status,
     queue::Queue,
+    rate_limit::RateLimit,
+    reconcile::{Context, ReconcileError, ReconcileResult, backoff, reconcile},
+    related_watches::RelatedWatches,
     relevance::Relevance,
+    watch_events::{WatchEvent, watch_events},
 };
 use crate::{
-    api::{ClusterRolloutPolicy, FINALIZER, POLICY, Rollout, RolloutPolicy},
-    engine::Slot,
+    api::{ClusterRolloutPolicy, FINALIZER, HELD, Rollout, RolloutPolicy, policy_name},
+    engine::Occupancy,
 };
 
-/// How many Deployments are looked at at a time.
-const CONCURRENCY: usize = 16;
-/// Which failure in a row is told to people, where there is something to tell.
-const TELLING: u32 = 4;
-/// How long a wake waits for others about the same Deployment.
+/// How many Deployments are reconciled at the same time.
+const MAX_CONCURRENT_RECONCILES: usize = 16;
+/// After how many consecutive failures an Event is published, if the failure has one.
+const FAILURES_BEFORE_EVENT: u32 = 4;
+/// How long a wake waits for others of the same Deployment.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
-/// What a watch showed of one object, or that a list is complete.
-enum Seen<K> {
-    There(K),
-    Gone(K),
-    Listed,
-}
+/// When to ask again after the admission policy has changed: the API server applies the old one for
+/// a little longer.
+const AGAIN: [Duration; 2] = [Duration::from_secs(5), Duration::from_secs(30)];
 
-/// A watch that outlasts its connections. `Gone` isn't told for what vanished while there was none: `Listed` says that it may have.
-fn changes<K>(api: Api<K>, what: &'static str) -> impl Stream<Item = Seen<K>> + Send
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| async move {
-        match event {
-            Ok(watcher::Event::Apply(object) | watcher::Event::InitApply(object)) => {
-                Some(Seen::There(object))
-            }
-            Ok(watcher::Event::Delete(object)) => Some(Seen::Gone(object)),
-            Ok(watcher::Event::InitDone) => Some(Seen::Listed),
-            Ok(watcher::Event::Init) => None,
-            Err(error) => {
-                tracing::warn!(what, error = %chain(&error), "the watch broke, it is begun again");
-                None
-            }
-        }
-    })
-}
-
-fn key_of<K: Resource>(object: &K) -> Key {
-    Key {
+fn key_of<K: Resource>(object: &K) -> ObjectKey {
+    ObjectKey {
         namespace: object.meta().namespace.clone().unwrap_or_default(),
         name: object.meta().name.clone().unwrap_or_default(),
     }
 }
 
-/// Watches that last as long as the leadership.
-struct Standing {
+/// The cluster-wide watches. They run for as long as this process is the leader.
+struct ClusterWatches {
     context: Arc<Context>,
-    known: Arc<Mutex<Relevance>>,
-    wakes: UnboundedSender<Key>,
-    /// Namespaces in which a rollout ended or a Rollout is gone, so that what they claimed is free.
+    relevance: Arc<Mutex<Relevance>>,
+    wakes: UnboundedSender<ObjectKey>,
+    /// Reports the namespaces in which a rollout has ended or a Rollout is deleted, because others
+    /// may wait for its objects.
     freed: UnboundedSender<String>,
 }
 
-impl Standing {
-    fn wake(&self, key: Key) {
+impl ClusterWatches {
+    fn wake(&self, key: ObjectKey) {
         let _ = self.wakes.send(key);
     }
 
-    fn free(&self, key: &Key) {
+    fn free(&self, key: &ObjectKey) {
         let _ = self.freed.send(key.namespace.clone());
     }
 
     async fn deployments(self, client: Client) {
         let api = Api::<PartialObjectMeta<Deployment>>::all(client);
-        let mut stream = std::pin::pin!(changes(api, "deployments"));
-        while let Some(seen) = stream.next().await {
-            match seen {
-                Seen::There(object) => {
+        let mut stream = std::pin::pin!(watch_events(api, "deployments"));
+        while let Some(event) = stream.next().await {
+            match event {
+                WatchEvent::Applied(object) => {
                     let key = key_of(&object);
-                    let policy = object.annotations().get(POLICY).cloned();
-                    if locked(&self.known).deployment(&key, policy) {
+                    let policy = policy_name(object.annotations()).map(str::to_owned);
+                    let labeled = object.labels().contains_key(HELD);
+                    if locked(&self.relevance).deployment(&key, policy) || labeled {
                         self.wake(key);
                     }
                 }
-                Seen::Gone(object) => {
+                WatchEvent::Deleted(object) => {
                     let key = key_of(&object);
-                    if locked(&self.known).deployment(&key, None) {
+                    if locked(&self.relevance).deployment(&key, None) {
                         self.wake(key);
                     }
                 }
-                Seen::Listed => self.wake_all(),
+                WatchEvent::Synced => self.wake_all(),
             }
         }
     }
 
     async fn rollouts(self, client: Client) {
         let api = Api::<PartialObjectMeta<Rollout>>::all(client);
-        let mut stream = std::pin::pin!(changes(api, "rollouts"));
-        // Own writes to the status wake nobody: what people change moves the generation, or marks a deletion.
-        let mut marks: HashMap<Key, (Option<i64>, bool, Option<String>)> = HashMap::new();
-        let mut flying: HashSet<Key> = HashSet::new();
-        while let Some(seen) = stream.next().await {
-            match seen {
-                Seen::There(object) => {
+        let mut stream = std::pin::pin!(watch_events(api, "rollouts"));
+        // Steelyard's own status writes wake no Deployment: only a change of the spec changes the
+        // generation.
+        let mut versions: HashMap<ObjectKey, (Option<i64>, bool, Option<String>)> = HashMap::new();
+        let mut in_progress: HashSet<ObjectKey> = HashSet::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                WatchEvent::Applied(object) => {
                     let key = key_of(&object);
                     let meta = object.meta();
-                    let mark = (meta.generation, meta.deletion_timestamp.is_some(), meta.uid.clone());
-                    locked(&self.known).rollout(&key, true);
+                    let version = (meta.generation, meta.deletion_timestamp.is_some(), meta.uid.clone());
+                    locked(&self.relevance).rollout(&key, true);
                     if object.finalizers().iter().any(|name| name == FINALIZER) {
-                        self.context.slots.found(&key);
-                        flying.insert(key.clone());
-                    } else if flying.remove(&key) {
+                        self.context.concurrency.count_existing(&key);
+                        in_progress.insert(key.clone());
+                    } else if in_progress.remove(&key) {
                         self.free(&key);
                     }
-                    if marks.insert(key.clone(), mark.clone()) != Some(mark) {
+                    if versions.insert(key.clone(), version.clone()) != Some(version) {
                         self.wake(key);
                     }
                 }
-                Seen::Gone(object) => {
+                WatchEvent::Deleted(object) => {
                     let key = key_of(&object);
-                    marks.remove(&key);
-                    self.context.slots.note(&key, Slot::None).into_iter().for_each(|next| self.wake(next));
-                    flying.remove(&key);
+                    versions.remove(&key);
+                    self.context
+                        .concurrency
+                        .update(&key, Occupancy::None)
+                        .into_iter()
+                        .for_each(|next| self.wake(next));
+                    in_progress.remove(&key);
                     self.free(&key);
-                    // Woken first: an annotated Deployment gets a new Rollout, and what the old one left is put right.
+                    // Wakes before it drops the Rollout: an annotated Deployment gets a new one,
+                    // which cleans up after the deleted one.
                     self.wake(key.clone());
-                    locked(&self.known).rollout(&key, false);
+                    locked(&self.relevance).rollout(&key, false);
                 }
-                Seen::Listed => {
-                    self.context.slots.counted().into_iter().for_each(|next| self.wake(next));
+                WatchEvent::Synced => {
+                    self.context.concurrency.all_counted().into_iter().for_each(|next| self.wake(next));
                     self.wake_all();
                 }
             }
         }
     }
 
-    async fn policies(self, client: Client) {
-        let api = Api::<PartialObjectMeta<RolloutPolicy>>::all(client);
-        let mut stream = std::pin::pin!(changes(api, "rolloutpolicies"));
-        while let Some(seen) = stream.next().await {
-            if let Seen::There(object) | Seen::Gone(object) = seen {
-                let Key { namespace, name } = key_of(&object);
-                self.wake_naming(Some(&namespace), &name);
+    /// Watches one kind of policy. Decodes no `spec`: one that can't be decoded must not stop the
+    /// watch.
+    async fn policies<K: Resource<DynamicType = ()>>(self, client: Client, plural: &'static str) {
+        let resource = ApiResource::erase::<K>(&());
+        let mut stream =
+            std::pin::pin!(watch_events(Api::<DynamicObject>::all_with(client, &resource), plural));
+        // The status that Steelyard writes itself wakes no Deployment.
+        let mut generations: HashMap<Option<String>, Option<i64>> = HashMap::new();
+        while let Some(event) = stream.next().await {
+            match event {
+                WatchEvent::Applied(object) => {
+                    let generation = object.metadata.generation;
+                    if generations.insert(object.uid(), generation) != Some(generation) {
+                        self.wake_with_policy(object.namespace().as_deref(), &object.name_any());
+                        tokio::spawn(policy_status::report(Arc::clone(&self.context), object));
+                    }
+                }
+                WatchEvent::Deleted(object) => {
+                    self.wake_with_policy(object.namespace().as_deref(), &object.name_any());
+                    generations.remove(&object.uid());
+                }
+                WatchEvent::Synced => {}
             }
         }
     }
 
-    async fn cluster_policies(self, client: Client) {
-        let api = Api::<PartialObjectMeta<ClusterRolloutPolicy>>::all(client);
-        let mut stream = std::pin::pin!(changes(api, "clusterrolloutpolicies"));
-        while let Some(seen) = stream.next().await {
-            if let Seen::There(object) | Seen::Gone(object) = seen {
-                self.wake_naming(None, &object.name_any());
+    /// Asks again whether admission holds template changes when its policy changes.
+    async fn hold(self, client: Client) {
+        let mut changes = std::pin::pin!(hold_changes(&client));
+        let mut again = VecDeque::new();
+        loop {
+            tokio::select! {
+                change = changes.next() => {
+                    let Some(()) = change else { return };
+                    let now = Instant::now();
+                    again = AGAIN.map(|later| now + later).into();
+                }
+                () = until(again.front().copied()) => drop(again.pop_front()),
             }
+            self.context.hold_probe.forget();
+            self.wake_all();
         }
     }
 
-    fn wake_naming(&self, namespace: Option<&str>, policy: &str) {
-        let keys = locked(&self.known).naming(namespace, policy);
+    fn wake_with_policy(&self, namespace: Option<&str>, policy: &str) {
+        let keys = locked(&self.relevance).with_policy(namespace, policy);
         for key in keys {
             self.wake(key);
         }
     }
 
     fn wake_all(&self) {
-        let keys = locked(&self.known).all();
+        let keys = locked(&self.relevance).all();
         for key in keys {
             self.wake(key);
         }
     }
 }
 
-/// Watches around rollouts in flight: one set per namespace, for as long as one of them is.
-struct Flights {
-    client: Client,
-    wakes: UnboundedSender<Key>,
-    namespaces: HashMap<String, Namespace>,
-}
-
-struct Namespace {
-    names: Arc<Mutex<BTreeSet<String>>>,
-    task: AbortHandle,
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Flights {
-    /// Wakes what is in flight or refused in a namespace: a claim may have come free.
-    fn wake(&self, namespace: &str) {
-        let Some(entry) = self.namespaces.get(namespace) else { return };
-        for name in locked(&entry.names).iter() {
-            let _ = self.wakes.send(Key { namespace: namespace.to_owned(), name: name.clone() });
-        }
-    }
-
-    /// Whether a rollout is in flight; true if that is news.
-    fn set(&mut self, key: &Key, in_flight: bool) -> bool {
-        if in_flight {
-            let entry = self.namespaces.entry(key.namespace.clone()).or_insert_with(|| {
-                let names = Arc::new(Mutex::new(BTreeSet::new()));
-                let around = around(
-                    self.client.clone(),
-                    key.namespace.clone(),
-                    Arc::clone(&names),
-                    self.wakes.clone(),
-                );
-                Namespace { names, task: tokio::spawn(around).abort_handle() }
-            });
-            return locked(&entry.names).insert(key.name.clone());
-        }
-        let empty = self.namespaces.get(&key.namespace).is_some_and(|entry| {
-            let mut names = locked(&entry.names);
-            names.remove(&key.name);
-            names.is_empty()
-        });
-        if empty {
-            self.namespaces.remove(&key.namespace);
-        }
-        false
-    }
-}
-
-/// Wakes the rollouts in flight of one namespace when something changes around them.
-async fn around(
-    client: Client,
-    namespace: String,
-    names: Arc<Mutex<BTreeSet<String>>>,
-    wakes: UnboundedSender<Key>,
-) {
-    fn of<K>(client: &Client, namespace: &str, what: &'static str) -> BoxStream<'static, Option<String>>
-    where
-        K: Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>
-            + Clone
-            + DeserializeOwned
-            + Debug
-            + Send
-            + 'static,
-    {
-        wakeups(changes(Api::<PartialObjectMeta<K>>::namespaced(client.clone(), namespace), what)).boxed()
-    }
-    let routes =
-        ApiResource::from_gvk(&GroupVersionKind::gvk("gateway.networking.k8s.io", "v1", "HTTPRoute"));
-    let routes =
-        Api::<PartialObjectMeta<DynamicObject>>::namespaced_with(client.clone(), &namespace, &routes);
-    // Pods and ReplicaSets bear the Deployment's name in theirs; anything else may concern any rollout.
-    let mut all = futures::stream::select_all([
-        of::<ReplicaSet>(&client, &namespace, "replicasets"),
-        of::<Pod>(&client, &namespace, "pods"),
-        of::<Service>(&client, &namespace, "services").map(|_| None).boxed(),
-        of::<EndpointSlice>(&client, &namespace, "endpointslices").map(|_| None).boxed(),
-        wakeups(changes(routes, "httproutes")).map(|_| None).boxed(),
-    ]);
-    while let Some(object) = all.next().await {
-        for name in locked(&names).iter().filter(|name| object.as_deref().is_none_or(|o| concerns(o, name))) {
-            let _ = wakes.send(Key { namespace: namespace.clone(), name: name.clone() });
-        }
-    }
-}
-
-/// Names of changed objects; nothing once a list is complete, for what vanished before it.
-fn wakeups<K: Resource>(stream: impl Stream<Item = Seen<K>>) -> impl Stream<Item = Option<String>> {
-    stream.map(|seen| match seen {
-        Seen::There(object) | Seen::Gone(object) => Some(object.name_any()),
-        Seen::Listed => None,
-    })
-}
-
-/// Whether an object of this name may be a `ReplicaSet` or pod of the Deployment: generated names cut their base.
-fn concerns(object: &str, deployment: &str) -> bool {
-    object.starts_with(&deployment[..deployment.len().min(40)])
-}
-
-/// Looks at Deployments until `stop` is done, then lets the looks under way end.
+/// Reconciles Deployments until `stop` completes, then waits for the running reconciles.
 pub async fn run(
     context: Arc<Context>,
     client: Client,
-    wakes: (UnboundedSender<Key>, UnboundedReceiver<Key>),
+    wakes: (UnboundedSender<ObjectKey>, UnboundedReceiver<ObjectKey>),
     stop: impl Future<Output = ()>,
 ) {
     let (sender, mut receiver) = wakes;
-    let known = Arc::new(Mutex::new(Relevance::default()));
-    let (freed, mut ends) = unbounded_channel();
-    let standing = || Standing {
+    let relevance = Arc::new(Mutex::new(Relevance::default()));
+    let (freed, mut freed_namespaces) = unbounded_channel();
+    let cluster = || ClusterWatches {
         context: Arc::clone(&context),
-        known: Arc::clone(&known),
+        relevance: Arc::clone(&relevance),
         wakes: sender.clone(),
         freed: freed.clone(),
     };
     let mut watches = JoinSet::new();
-    watches.spawn(standing().deployments(client.clone()));
-    watches.spawn(standing().rollouts(client.clone()));
-    watches.spawn(standing().policies(client.clone()));
-    watches.spawn(standing().cluster_policies(client.clone()));
+    watches.spawn(cluster().deployments(client.clone()));
+    watches.spawn(cluster().rollouts(client.clone()));
+    watches.spawn(cluster().hold(client.clone()));
+    watches.spawn(cluster().policies::<RolloutPolicy>(client.clone(), "rolloutpolicies"));
+    watches.spawn(cluster().policies::<ClusterRolloutPolicy>(client.clone(), "clusterrolloutpolicies"));
 
-    let mut flights = Flights { client, wakes: sender, namespaces: HashMap::new() };
-    let (mut queue, mut pace) = (Queue::default(), Pace::default());
-    let mut failures: HashMap<Key, u32> = HashMap::new();
-    let mut forced: HashSet<Key> = HashSet::new();
-    let mut looks: JoinSet<(Key, Result<Rest, Trouble>)> = JoinSet::new();
+    let mut related = RelatedWatches::new(client, sender);
+    let (mut queue, mut rate_limit) = (Queue::default(), RateLimit::default());
+    let mut failures: HashMap<ObjectKey, u32> = HashMap::new();
+    let mut forced: HashSet<ObjectKey> = HashSet::new();
+    let mut reconciles: JoinSet<(ObjectKey, Result<ReconcileResult, ReconcileFailure>)> = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
-        while queue.busy() < CONCURRENCY {
+        while queue.busy() < MAX_CONCURRENT_RECONCILES {
             let Some(key) = queue.next(Instant::now()) else { break };
-            if !locked(&known).concerns(&key) && !forced.remove(&key) {
+            if !locked(&relevance).is_relevant(&key) && !forced.remove(&key) {
                 queue.done(&key);
                 failures.remove(&key);
-                flights.set(&key, false);
-                pace.forget(&key);
+                related.set(&key, &BTreeSet::new());
+                rate_limit.forget(&key);
                 continue;
             }
             forced.remove(&key);
-            pace.looks(&key, Instant::now());
-            looks.spawn(look(Arc::clone(&context), key));
+            rate_limit.started(&key, Instant::now());
+            reconciles.spawn(reconcile_one(Arc::clone(&context), key));
         }
-        let full = queue.busy() >= CONCURRENCY;
+        let full = queue.busy() >= MAX_CONCURRENT_RECONCILES;
         let due = queue.earliest().filter(|_| !full);
         tokio::select! {
             () = &mut stop => break,
             Some(key) = receiver.recv() => {
-                if !locked(&known).concerns(&key) {
+                if !locked(&relevance).is_relevant(&key) {
                     forced.insert(key.clone());
                 }
-                let due = pace.due(&key, Instant::now() + DEBOUNCE);
+                let due = rate_limit.due(&key, Instant::now() + DEBOUNCE);
                 queue.wake(key, due);
             }
-            Some(namespace) = ends.recv() => flights.wake(&namespace),
-            Some(ended) = looks.join_next(), if !looks.is_empty() => {
+            Some(namespace) = freed_namespaces.recv() => related.wake_namespace(&namespace),
+            Some(ended) = reconciles.join_next(), if !reconciles.is_empty() => {
                 let Ok((key, result)) = ended else { continue };
                 queue.done(&key);
-                if let Ok(rest) = &result {
-                    pace.looked(&key, rest.on_trial);
+                if let Ok(result) = &result {
+                    rate_limit.finished(&key, result.in_progress);
                 }
-                settle(&context, key, result, &mut queue, &mut failures, &mut flights);
+                finish(&context, key, result, &mut queue, &mut failures, &mut related);
             }
             () = until(due) => {}
         }
     }
     context.fence.close();
-    drop(flights);
-    while looks.join_next().await.is_some() {}
+    drop(related);
+    while reconciles.join_next().await.is_some() {}
 }
 
 async fn until(due: Option<Instant>) {
@@ -385,80 +283,71 @@ async fn until(due: Option<Instant>) {
     }
 }
 
-enum Trouble {
-    Failed(PassError),
+enum ReconcileFailure {
+    Error(ReconcileError),
     Panicked,
 }
 
-/// One look, whose panic is its own.
-async fn look(context: Arc<Context>, key: Key) -> (Key, Result<Rest, Trouble>) {
+/// Reconciles one Deployment; a panic ends only this reconcile.
+async fn reconcile_one(
+    context: Arc<Context>,
+    key: ObjectKey,
+) -> (ObjectKey, Result<ReconcileResult, ReconcileFailure>) {
     let began = Instant::now();
-    let result = AssertUnwindSafe(pass(&context, &key)).catch_unwind().await;
-    context.metrics.passed(began.elapsed());
+    let result = AssertUnwindSafe(reconcile(&context, &key)).catch_unwind().await;
+    context.metrics.reconcile_finished(began.elapsed());
     let result = match result {
-        Ok(result) => result.map_err(Trouble::Failed),
-        Err(_) => Err(Trouble::Panicked),
+        Ok(result) => result.map_err(ReconcileFailure::Error),
+        Err(_) => Err(ReconcileFailure::Panicked),
     };
     match &result {
         Ok(_) => {}
-        Err(Trouble::Failed(error)) => context.metrics.failed(error.cause()),
-        Err(Trouble::Panicked) => context.metrics.failed("panic"),
+        Err(ReconcileFailure::Error(error)) => context.metrics.reconcile_failed(error.cause()),
+        Err(ReconcileFailure::Panicked) => context.metrics.reconcile_failed("panic"),
     }
     (key, result)
 }
 
-/// Notes what a look left behind.
-fn settle(
+/// Handles the result of a reconcile: starts and stops watches, and queues the next reconcile.
+fn finish(
     context: &Context,
-    key: Key,
-    result: Result<Rest, Trouble>,
+    key: ObjectKey,
+    result: Result<ReconcileResult, ReconcileFailure>,
     queue: &mut Queue,
-    failures: &mut HashMap<Key, u32>,
-    flights: &mut Flights,
+    failures: &mut HashMap<ObjectKey, u32>,
+    related: &mut RelatedWatches,
 ) {
     let now = Instant::now();
     match result {
-        Ok(Rest { in_flight, on_trial: _, wake }) => {
+        Ok(ReconcileResult { watches, in_progress: _, requeue_at }) => {
             failures.remove(&key);
-            if flights.set(&key, in_flight) {
-                // What changed between the look and the start of the watches would wake nobody.
+            if related.set(&key, &watches) {
+                // No watch reports a change between the reconcile and the start of the watches.
                 queue.wake(key.clone(), now);
             }
-            if let Some(wake) = wake {
-                let wait = Duration::try_from(wake.duration_since(Timestamp::now())).unwrap_or_default();
+            if let Some(requeue_at) = requeue_at {
+                let wait =
+                    Duration::try_from(requeue_at.duration_since(Timestamp::now())).unwrap_or_default();
                 queue.wake(key, now + wait.max(DEBOUNCE));
             }
         }
-        Err(trouble) => {
+        Err(failure) => {
             let count = failures.entry(key.clone()).or_default();
             *count = count.saturating_add(1);
             let wait = backoff(*count);
-            match trouble {
-                Trouble::Failed(error) => {
-                    // A leader that isn't one any more would have heard by now.
-                    if *count == TELLING {
-                        error.tell(context, &key);
+            match failure {
+                ReconcileFailure::Error(error) => {
+                    // By now, a former leader would know that it has lost the lease.
+                    if *count == FAILURES_BEFORE_EVENT {
+                        error.publish(context, &key);
                     }
-                    tracing::warn!(deployment = %key, error = %chain(&error), ?wait, "the look failed, it is tried again");
+                    tracing::warn!(deployment = %key, error = %chain(&error), ?wait, "reconcile failed, trying again");
                 }
-                Trouble::Panicked => {
-                    tracing::error!(deployment = %key, ?wait, "the look panicked: please report this");
+                ReconcileFailure::Panicked => {
+                    tracing::error!(deployment = %key, ?wait, "reconcile panicked, trying again: please report this bug");
                 }
             }
             queue.wake(key, now + wait);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pods_wake_the_rollout_whose_name_they_bear_even_if_it_was_cut() {
-        assert!(concerns("web-0abc-x1", "web"));
-        assert!(!concerns("api-0abc-x1", "web"));
-        let long = "w".repeat(63);
-        assert!(concerns(&format!("{}x7k2p", &long[..58]), &long));
     }
 }

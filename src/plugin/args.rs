@@ -1,63 +1,63 @@
-//! What the command line says.
+//! The command-line arguments.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 
-/// See and steer the rollouts of Deployments that Steelyard manages.
+/// Show and control the rollouts of Deployments that Steelyard manages.
 #[derive(Debug, Parser)]
 #[command(
     name = "kubectl-steelyard",
     bin_name = "kubectl steelyard",
     version,
     about,
-    after_help = "Exit codes: 0 done, 1 refused or rolled back, 2 timeout, 3 usage, or nothing to work on"
+    after_help = "Exit codes: 0 success, 1 refused or rolled back, 2 timeout, 3 usage error or object not found"
 )]
 pub struct Cli {
-    /// Which cluster, and as whom.
+    /// The connection flags.
     #[command(flatten)]
     pub connection: Connection,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// Which cluster, which namespace, and as whom: the flags that kubectl has.
+/// The cluster, the namespace and the user: the same flags as in kubectl.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Connection {
-    /// The namespace; default: the context's
+    /// Namespace; default: the namespace of the context
     #[arg(short, long, global = true)]
     pub namespace: Option<String>,
-    /// The context in the kubeconfig; default: the current one
+    /// Context of the kubeconfig; default: the current context
     #[arg(long, global = true)]
     pub context: Option<String>,
-    /// The kubeconfig; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
+    /// Path of the kubeconfig; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
     #[arg(long, global = true)]
     pub kubeconfig: Option<PathBuf>,
-    /// Act as this user
+    /// User to impersonate
     #[arg(long = "as", global = true, value_name = "USER")]
     pub user: Option<String>,
 }
 
-/// A Deployment, as its name or as `deployment/NAME` or `rollout/NAME`.
+/// A Deployment, given as `NAME`, `deployment/NAME` or `rollout/NAME`.
 #[derive(Debug, Clone, Args)]
 pub struct Target {
-    /// The Deployment's name
-    #[arg(value_name = "NAME", value_parser = bare)]
+    /// Name of the Deployment
+    #[arg(value_name = "NAME", value_parser = plain_name)]
     pub name: String,
 }
 
-/// How to print.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// As JSON.
+    /// JSON.
     Json,
-    /// As YAML.
+    /// YAML.
     Yaml,
 }
 
-/// The shells whose completion can be printed.
+/// The shells for which there is a completion script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// GNU bash.
@@ -68,131 +68,133 @@ pub enum Shell {
     Fish,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show a rollout: phase, weight, versions with their pods, metrics
     Get {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// Go on showing it: redrawn in a terminal, else a line per change
+        /// Watch for changes: redraw in a terminal, otherwise print one line per change
         #[arg(short, long, conflicts_with = "output")]
         watch: bool,
-        /// Print this format instead
+        /// Output format
         #[arg(short, long, value_enum)]
         output: Option<Format>,
     },
-    /// List the rollouts of a namespace, or of all
+    /// List the rollouts in one namespace or in all namespaces
     List {
-        /// In all namespaces
+        /// List the rollouts in all namespaces
         #[arg(short = 'A', long)]
         all_namespaces: bool,
-        /// Go on showing them: redrawn in a terminal, else a line per change
+        /// Watch for changes: redraw in a terminal, otherwise print one line per change
         #[arg(short, long, conflicts_with = "output")]
         watch: bool,
-        /// Print this format instead
+        /// Output format
         #[arg(short, long, value_enum)]
         output: Option<Format>,
     },
-    /// Say what a rollout waits for, with numbers and queries, and what could be done
+    /// Explain what a rollout waits for, with its measurements and queries, and list the possible
+    /// actions
     Explain {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// Print this format instead
+        /// Output format
         #[arg(short, long, value_enum)]
         output: Option<Format>,
     },
-    /// Leave the step of now without waiting for its end
+    /// End the current step now, or open the gate that the rollout waits at
     Promote {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// Leave all steps: hand over as soon as the canary is at full scale
+        /// End all steps: hand over as soon as the canary is at full scale
         #[arg(long)]
         full: bool,
     },
-    /// Take the traffic back and keep the old version
+    /// Return all traffic to stable and reject the new version
     Abort {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
     },
-    /// Stay at the weight of now
+    /// Pause a rollout at its current weight; metrics still guard it
     Pause {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
     },
-    /// Go on after a pause
+    /// Resume a paused rollout
     Resume {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
     },
-    /// Try the version again that was rolled back
+    /// Roll out a version again that was rolled back
     Retry {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
     },
-    /// Let the held version roll out natively, unmeasured: for an emergency
+    /// Roll out the held template natively, without steps or metrics: for emergencies only
     Skip {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// Yes, without steps and without metrics
+        /// Confirm the rollout without steps or metrics
         #[arg(long)]
         yes: bool,
     },
-    /// Wait for the end of a rollout: exit code 0 complete, 1 rolled back, 2 timeout, 3 usage
+    /// Wait for the end of a rollout: exit code 0 complete, 1 rolled back, 2 timeout, 3 usage error
     Wait {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// How long at most, such as 90s, 30m or 1h30m
-        #[arg(long, default_value = "30m", value_parser = span)]
+        /// Maximum time to wait, such as 90s, 30m or 1h30m
+        #[arg(long, default_value = "30m", value_parser = duration)]
         timeout: SignedDuration,
     },
-    /// List the rollouts that ended
+    /// List the rollouts that have ended
     History {
-        /// Which.
+        /// The Deployment.
         #[command(flatten)]
         target: Target,
-        /// Print this format instead
+        /// Output format
         #[arg(short, long, value_enum)]
         output: Option<Format>,
     },
     /// Print a completion script
     Completion {
-        /// For which shell
+        /// Name of the shell
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Print what could stand next on the command line, as kubectl asks for it
+    /// Print the completion candidates for the last word, in the format of kubectl
     #[command(name = "__complete", hide = true)]
     Complete {
-        /// The words so far; the last one may be unfinished.
+        /// The words on the command line; the last one may be incomplete.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
 }
 
-/// A name, with or without its kind before it.
-fn bare(text: &str) -> Result<String, String> {
+/// Parses `NAME` or `KIND/NAME` and returns the name.
+fn plain_name(text: &str) -> Result<String, String> {
     let (kind, name) = text.split_once('/').unwrap_or(("deployment", text));
     let known = ["deployment", "deployments", "deploy", "rollout", "rollouts", "sro"];
-    let ours = kind.strip_suffix(".apps").or(kind.strip_suffix(".steelyard.io")).unwrap_or(kind);
-    if !known.contains(&ours) {
-        return Err(format!("{kind} is no Deployment and no Rollout"));
+    let short = kind.strip_suffix(".apps").or(kind.strip_suffix(".steelyard.io")).unwrap_or(kind);
+    if !known.contains(&short) {
+        return Err(format!("{kind} is neither a Deployment nor a Rollout"));
     }
-    if name.is_empty() { Err("a name is missing".to_owned()) } else { Ok(name.to_owned()) }
+    if name.is_empty() { Err("the name is missing".to_owned()) } else { Ok(name.to_owned()) }
 }
 
-fn span(text: &str) -> Result<SignedDuration, String> {
-    let span: SignedDuration = text.parse().map_err(|_| "not a duration such as 90s or 30m".to_owned())?;
-    if span.is_negative() { Err("below zero".to_owned()) } else { Ok(span) }
+fn duration(text: &str) -> Result<SignedDuration, String> {
+    let duration: SignedDuration =
+        text.parse().map_err(|_| "not a duration such as 90s or 30m".to_owned())?;
+    if duration.is_negative() { Err("must not be negative".to_owned()) } else { Ok(duration) }
 }
 
 #[cfg(test)]
@@ -202,22 +204,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_argument_definitions_are_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn a_name_may_carry_its_kind_as_kubectl_prints_it() {
+    fn a_name_may_have_a_kind_prefix_as_kubectl_prints_it() {
         for text in ["web", "deployment/web", "deploy/web", "deployment.apps/web", "rollout.steelyard.io/web"]
         {
-            assert_eq!(bare(text), Ok("web".to_owned()), "{text}");
+            assert_eq!(plain_name(text), Ok("web".to_owned()), "{text}");
         }
-        assert!(bare("service/web").is_err());
-        assert!(bare("rollout/").is_err());
+        assert!(plain_name("service/web").is_err());
+        assert!(plain_name("rollout/").is_err());
     }
 
     #[test]
-    fn flags_may_stand_before_and_after_the_command() {
+    fn flags_are_accepted_before_and_after_the_command() {
         let cli = Cli::try_parse_from([
             "kubectl-steelyard",
             "-n",

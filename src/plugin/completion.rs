@@ -1,4 +1,5 @@
-//! Completion: scripts for shells, and answers to kubectl, which asks `kubectl_complete-steelyard`.
+//! Completion: scripts for shells, and the candidates that kubectl requests by running
+//! `kubectl_complete-steelyard`.
 
 use clap::CommandFactory as _;
 use kube::{
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::api::Rollout;
 
-/// The script for a shell.
+/// Returns the completion script for a shell.
 pub(super) fn script(shell: Shell) -> String {
     let mut out = Vec::new();
     let shell = match shell {
@@ -23,18 +24,19 @@ pub(super) fn script(shell: Shell) -> String {
         Shell::Fish => clap_complete::Shell::Fish,
     };
     let mut command = Cli::command();
-    // The scripts are for the program's own name; kubectl's completion asks `complete` instead.
+    // The scripts complete the command `kubectl-steelyard`. For `kubectl steelyard`, kubectl runs
+    // `__complete`.
     command.set_bin_name("kubectl-steelyard");
     clap_complete::generate(shell, &mut command, "kubectl-steelyard", &mut out);
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Prints what could stand where the last word stands, as kubectl's completion wants it: a line each, then a directive
+/// Prints the candidates for the last word in the format of kubectl: one per line, then a directive
 /// (4: no file names).
-pub(super) async fn answer(words: &[String]) -> Result<(), PluginError> {
-    let names = match wants(words) {
-        Wants::Name => {
-            // Who completes a line wants candidates or none, but no error.
+pub(super) async fn complete(words: &[String]) -> Result<(), PluginError> {
+    let names = match expected(words) {
+        Expected::Name => {
+            // Completion prints no errors: without a cluster there are no candidates.
             let Ok(cluster) = connect(&connection(words)).await else { return super::print(":4\n") };
             let api =
                 Api::<PartialObjectMeta<Rollout>>::namespaced(cluster.client.clone(), &cluster.namespace);
@@ -46,7 +48,7 @@ pub(super) async fn answer(words: &[String]) -> Result<(), PluginError> {
     super::print(&candidates(words, names))
 }
 
-/// The flags among the words that choose a cluster.
+/// Reads the connection flags from the words.
 fn connection(words: &[String]) -> Connection {
     let after = |flags: &[&str]| {
         let at = words.iter().position(|word| flags.contains(&word.as_str()))?;
@@ -60,18 +62,18 @@ fn connection(words: &[String]) -> Connection {
     }
 }
 
-enum Wants {
+enum Expected {
     Command,
     Name,
     Flag,
     Nothing,
 }
 
-/// What stands where the last word stands.
-fn wants(words: &[String]) -> Wants {
+/// Returns what the last word is expected to be.
+fn expected(words: &[String]) -> Expected {
     let last = words.last().map_or("", String::as_str);
     if last.starts_with('-') {
-        return Wants::Flag;
+        return Expected::Flag;
     }
     let before = words.len().saturating_sub(1);
     let mut plain = Vec::new();
@@ -88,11 +90,11 @@ fn wants(words: &[String]) -> Wants {
         }
     }
     match plain.as_slice() {
-        _ if value => Wants::Nothing,
-        [] => Wants::Command,
-        ["list" | "completion" | "help"] => Wants::Nothing,
-        [_] => Wants::Name,
-        _ => Wants::Nothing,
+        _ if value => Expected::Nothing,
+        [] => Expected::Command,
+        ["list" | "completion" | "help"] => Expected::Nothing,
+        [_] => Expected::Name,
+        _ => Expected::Nothing,
     }
 }
 
@@ -100,8 +102,8 @@ fn candidates(words: &[String], names: Vec<String>) -> String {
     let last = words.last().map_or("", String::as_str);
     let mut command = Cli::command();
     command.build();
-    let all: Vec<String> = match wants(words) {
-        Wants::Command => command
+    let all: Vec<String> = match expected(words) {
+        Expected::Command => command
             .get_subcommands()
             .filter(|sub| !sub.is_hide_set())
             .map(|sub| match sub.get_about() {
@@ -109,12 +111,12 @@ fn candidates(words: &[String], names: Vec<String>) -> String {
                 None => sub.get_name().to_owned(),
             })
             .collect(),
-        Wants::Name => names,
-        Wants::Flag => {
+        Expected::Name => names,
+        Expected::Flag => {
             let sub = words.iter().find_map(|word| command.find_subcommand(word)).unwrap_or(&command);
             sub.get_arguments().filter_map(|arg| Some(format!("--{}", arg.get_long()?))).collect()
         }
-        Wants::Nothing => Vec::new(),
+        Expected::Nothing => Vec::new(),
     };
     let fit = all.into_iter().filter(|text| text.starts_with(last));
     fit.chain([":4".to_owned()]).map(|line| line + "\n").collect()
@@ -124,13 +126,13 @@ fn candidates(words: &[String], names: Vec<String>) -> String {
 mod tests {
     use super::*;
 
-    fn ask(words: &[&str]) -> Vec<String> {
+    fn complete(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         candidates(&words, vec!["web".into(), "api".into()]).lines().map(str::to_owned).collect()
     }
 
     #[test]
-    fn scripts_know_the_commands() {
+    fn the_scripts_contain_the_commands() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(shell);
             assert!(script.contains("promote") && script.contains("kubectl-steelyard"), "{shell:?}");
@@ -138,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn what_kubectl_asks_is_answered_by_commands_names_and_flags() {
-        let commands = ask(&["pro"]);
+    fn commands_names_and_flags_are_completed() {
+        let commands = complete(&["pro"]);
         assert!(commands[0].starts_with("promote\t") && commands[1..] == [":4"], "{commands:?}");
-        assert_eq!(ask(&["get", ""]), ["web", "api", ":4"]);
-        assert_eq!(ask(&["-n", "shop", "get", "w"]), ["web", ":4"]);
-        assert_eq!(ask(&["promote", "web", "--fu"]), ["--full", ":4"]);
-        assert_eq!(ask(&["get", "web", ""]), [":4"]);
-        assert_eq!(ask(&["-n", ""]), [":4"]);
+        assert_eq!(complete(&["get", ""]), ["web", "api", ":4"]);
+        assert_eq!(complete(&["-n", "shop", "get", "w"]), ["web", ":4"]);
+        assert_eq!(complete(&["promote", "web", "--fu"]), ["--full", ":4"]);
+        assert_eq!(complete(&["get", "web", ""]), [":4"]);
+        assert_eq!(complete(&["-n", ""]), [":4"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Finding the cluster as kubectl does.
+//! Connects to the cluster in the same way as kubectl.
 
 use std::time::Duration;
 
@@ -10,18 +10,18 @@ use kube::{
 
 use super::{PluginError, args::Connection};
 
-/// How long one call may take to connect.
+/// The timeout of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// A cluster, and the namespace that is meant.
+/// A client for a cluster, and the selected namespace.
 pub(super) struct Cluster {
     /// The client.
     pub client: Client,
-    /// The namespace of the flag, else of the context.
+    /// The namespace of the flag, or of the context.
     pub namespace: String,
 }
 
-/// Reads the kubeconfig that the flags, or the environment, name.
+/// Reads the kubeconfig that the flags or the environment name, and creates a client.
 pub(super) async fn connect(flags: &Connection) -> Result<Cluster, PluginError> {
     let options = KubeConfigOptions { context: flags.context.clone(), ..KubeConfigOptions::default() };
     let bad = |error: kube::config::KubeconfigError| PluginError::Kubeconfig(Box::new(error));

@@ -1,29 +1,30 @@
-//! What a rollout waits for, on what evidence, and what a person could do next.
+//! `explain`: what a rollout waits for, the evidence, and the possible actions.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     text::{clock, number, row, table},
-    tree::{limit, looks, said, through, times},
+    tree::{last_result, measurements, opened_by, qualified_name, times},
 };
 use crate::{
     analysis::Outcome,
     api::Phase,
     engine::reasons::{self, Place},
+    traffic::Weight,
     view::View,
 };
 
-/// What a person could do next: a command, and what it would do.
+/// A possible action: a command and its effect.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Advice {
-    /// The command, or what to do where no command does it.
+    /// The command, or a description where no command exists.
     pub act: String,
-    /// What comes of it.
+    /// The effect of the action.
     pub effect: String,
 }
 
-/// An explanation as JSON or YAML: everything known, with the advice.
+/// The explanation for JSON and YAML: the whole view and the possible actions.
 #[derive(Serialize)]
 pub(super) struct Explanation<'a> {
     #[serde(flatten)]
@@ -31,22 +32,22 @@ pub(super) struct Explanation<'a> {
     pub next: Vec<Advice>,
 }
 
-/// The explanation in lines.
+/// Returns the lines of the explanation.
 pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
-    let mut lines = stands(view);
+    let mut lines = summary(view);
     if let Some(waiting) = &view.waiting {
         let times = times(waiting, now);
         let times = if times.is_empty() { times } else { format!(" ({times})") };
-        lines.push(format!("It waits for {}: {}{times}.", waiting.reason, waiting.message));
+        lines.push(format!("Waiting: {}: {}{times}.", waiting.reason, waiting.message));
         lines.extend(reasons::help(Place::Waiting, &waiting.reason).map(str::to_owned));
         if waiting.until.is_none() && view.phase != Phase::Stable {
-            lines.push("This wait has no end of its own.".to_owned());
+            lines.push("This wait has no deadline.".to_owned());
         }
     }
-    lines.extend(view.gates.iter().map(|gate| format!("The gate of {}.", through(gate, now))));
+    lines.extend(view.gates.iter().map(|gate| format!("The gate of {}.", opened_by(gate, now))));
     if let Some(failure) = &view.failure {
         let at = failure.at.map(|at| format!(" at {}", clock(at, now))).unwrap_or_default();
-        lines.push(format!("Traffic was taken back{at}: {}: {}.", failure.reason, failure.message));
+        lines.push(format!("Traffic returned to stable{at}: {}: {}.", failure.reason, failure.message));
         lines.extend(reasons::help(Place::Failure, &failure.reason).map(str::to_owned));
         if let Some(metric) = &failure.metric {
             let value = failure.value.map(number).unwrap_or_default();
@@ -56,19 +57,26 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     }
     for metric in &view.metrics {
         lines.push(String::new());
-        let asked = metric
+        let measured = metric
             .asked_at
-            .map_or_else(|| "not asked yet".to_owned(), |at| format!("asked {}", clock(at, now)));
-        let (name, verdict) = (&metric.name, &metric.verdict);
+            .map_or_else(|| "not measured yet".to_owned(), |at| format!("measured {}", clock(at, now)));
+        let (name, verdict) = (qualified_name(metric), &metric.verdict);
         lines.push(format!(
-            "Metric {name}: {}, {} ({asked}); verdict {verdict}",
-            said(metric),
-            limit(metric)
+            "Metric {name}: {}, {} ({measured}); verdict {verdict}",
+            last_result(metric),
+            metric.criterion
         ));
         if let Some(Outcome::Error { message, .. }) = &metric.last {
-            lines.push(format!("  it says: {message}"));
+            lines.push(format!("  error: {message}"));
         }
-        lines.push(format!("  looks in this step: {}; {} may fail", looks(metric), metric.may_fail));
+        if metric.dry_run {
+            lines.push("  dry run: reported, never acted on".to_owned());
+        }
+        lines.push(format!(
+            "  measurements in this step: {}; {} may fail",
+            measurements(metric),
+            metric.may_fail
+        ));
         lines.extend(quoted(&metric.query));
     }
     if !view.conditions.is_empty() {
@@ -89,18 +97,19 @@ pub(super) fn explain(view: &View, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// A query, indented, as it was sent.
+/// Returns a query as it was sent, indented.
 fn quoted(query: &str) -> Vec<String> {
     let mut lines = vec!["  query as sent:".to_owned()];
     lines.extend(query.trim_end().lines().map(|line| format!("    {}", line.trim_end())));
     lines
 }
 
-fn stands(view: &View) -> Vec<String> {
+/// Returns the phase and who gets the traffic.
+fn summary(view: &View) -> Vec<String> {
     let View { name, namespace, .. } = view;
     let stable = view.version("stable").map_or("nothing yet", |version| version.version.tag.as_str());
     let tag = view.tag();
-    let weight = view.weight.unwrap_or(0);
+    let weight = view.weight.unwrap_or_default();
     let step = match (view.step, view.steps) {
         (Some(step), Some(steps)) if step > 0 => format!("step {step} of {steps}"),
         _ => "before its first step".to_owned(),
@@ -108,44 +117,46 @@ fn stands(view: &View) -> Vec<String> {
     let mut lines = vec![format!("Rollout {name} in namespace {namespace}: {}.", view.phase)];
     lines.push(match view.phase {
         Phase::Stable if view.held => {
-            format!("{stable} serves. A new template is held; Steelyard has not begun with it.")
+            format!("{stable} serves. A new template is held; its rollout has not started.")
         }
-        Phase::Stable => format!("{stable} serves; nothing is in flight."),
-        Phase::Preparing if view.in_flight => {
-            format!("{stable} serves. The canary {tag} is being made; it has no traffic yet.")
+        Phase::Stable => format!("{stable} serves; no rollout is in progress."),
+        Phase::Preparing if view.in_progress => {
+            format!("{stable} serves. The canary {tag} is being prepared; it has no traffic yet.")
         }
-        Phase::Preparing => format!("{stable} serves. A new template is held, and its rollout can't begin."),
+        Phase::Preparing => format!("{stable} serves. A new template is held, and its rollout can't start."),
         Phase::Stepping | Phase::Waiting => match (&view.preview, weight) {
-            (Some(service), 0) => format!(
-                "{stable} serves. {tag} stands beside it as a preview, {step}: only Service {service} leads to it."
+            (Some(service), Weight::ZERO) => format!(
+                "{stable} serves. {tag} runs as a preview, {step}: only Service {service} sends requests to it."
             ),
-            (_, 100) => format!(
-                "{tag} has all traffic, {step}. {stable} stands by at full scale, and everything goes back to it at once if \
-                 {tag} fails."
+            (_, Weight::ALL) => format!(
+                "{tag} has all traffic, {step}. {stable} stays at full scale; if {tag} fails, all traffic returns to \
+                 {stable} at once."
             ),
-            _ => format!("{stable} serves; the canary {tag} gets {weight} % of the traffic, {step}."),
+            _ => format!("{stable} serves; the canary {tag} gets {weight} of the traffic, {step}."),
         },
         Phase::Promoting => {
-            format!("All steps of {tag} are over: its pods are being handed over to the Deployment.")
+            format!("All steps of {tag} are complete; its pods are being handed over to the Deployment.")
         }
         Phase::RollingBack => {
-            format!("{stable} has all traffic again; the canary {tag} is being taken down.")
+            format!("{stable} has all traffic again; the canary {tag} is being removed.")
         }
         Phase::RolledBack => {
-            format!("{stable} serves. {tag} was rejected; its template is still held, so it runs nowhere.")
+            format!("{stable} serves. {tag} was rejected; its template is still held and no pod runs it.")
         }
+        Phase::Unknown => "A newer Steelyard wrote this phase: update the plugin.".to_owned(),
     });
     if view.paused() {
-        let by = view.intents.pause.as_ref().and_then(|pause| pause.by.as_deref()).unwrap_or("somebody");
-        lines.push(format!("It is paused by {by}: no step ends until somebody resumes it."));
+        let by =
+            view.intents.pause.as_ref().and_then(|pause| pause.by.as_deref()).unwrap_or("an unknown user");
+        lines.push(format!("The rollout is paused by {by}: no step ends until it is resumed."));
     }
     lines
 }
 
-/// What a person could do now.
+/// Returns the actions that are possible now.
 pub(super) fn advice(view: &View) -> Vec<Advice> {
     let name = &view.name;
-    let say = |act: &str, effect: &str| Advice {
+    let action = |act: &str, effect: &str| Advice {
         act: if act.starts_with("kubectl") || act.contains(' ') {
             act.to_owned()
         } else {
@@ -154,52 +165,55 @@ pub(super) fn advice(view: &View) -> Vec<Advice> {
         effect: effect.to_owned(),
     };
     let effect = match (&view.preview, view.weight) {
-        (Some(_), None | Some(0)) => "switches at once, and hands over",
-        _ => "leaves all steps, and hands over",
+        (Some(_), None | Some(Weight::ZERO)) => "switches all traffic at once, then hands over",
+        _ => "ends all steps, then hands over",
     };
-    let full = say(&format!("kubectl steelyard promote --full {name}"), effect);
-    let skip = say(
+    let full = action(&format!("kubectl steelyard promote --full {name}"), effect);
+    let skip = action(
         &format!("kubectl steelyard skip --yes {name}"),
-        "rolls it out natively, unmeasured: for an emergency",
+        "rolls it out natively, without steps or metrics: for emergencies only",
     );
-    let fix = say("push another template", "starts over with that one");
-    let old = say("push the old template again", "lets the Deployment go; no pod starts");
+    let fix = action("push another template", "starts a rollout of that template");
+    let stable = action("push stable's template again", "releases the Deployment; no pod starts");
     let mut all = Vec::new();
-    for kind in ["Accepted", "Gated"] {
+    for kind in ["Accepted", "HoldEnforced"] {
         if let Some(condition) = view.condition(kind).filter(|condition| condition.status == "False") {
-            all.push(say(&format!("see to condition {kind}"), &condition.message));
+            all.push(action(&format!("fix condition {kind}"), &condition.message));
         }
     }
     match view.phase {
-        Phase::Stable if view.held => all.extend([skip, old]),
-        Phase::Stable => all.push(say("push a new template", "starts a rollout")),
-        Phase::Preparing if !view.in_flight => all.extend([skip, old]),
+        Phase::Stable if view.held => all.extend([skip, stable]),
+        Phase::Stable => all.push(action("push a new template", "starts a rollout")),
+        Phase::Preparing if !view.in_progress => all.extend([skip, stable]),
         Phase::Promoting if view.handed_over => {
-            all.push(say("wait for its end", "its pods are the Deployment's already"));
+            all.push(action("wait for the end of the handover", "the Deployment already owns the pods"));
         }
         Phase::Preparing | Phase::Stepping | Phase::Waiting | Phase::Promoting => {
             match view.phase {
-                Phase::Stepping => all.push(say("promote", "leaves this step without waiting for its end")),
-                Phase::Waiting => all.push(say("promote", "opens the gate at which it waits")),
+                Phase::Stepping => all.push(action("promote", "ends this step now")),
+                Phase::Waiting => all.push(action("promote", "opens the gate")),
                 _ => {}
             }
             if view.phase != Phase::Promoting {
                 all.push(full);
                 let (act, effect) = if view.paused() {
-                    ("resume", "goes on")
+                    ("resume", "continues the rollout")
                 } else {
-                    ("pause", "stays at the weight of now; metrics go on guarding it")
+                    ("pause", "keeps the current weight; metrics still guard the rollout")
                 };
-                all.push(say(act, effect));
+                all.push(action(act, effect));
             }
-            all.push(say("abort", "takes the traffic back at once and keeps the old version"));
+            all.push(action("abort", "returns all traffic to stable at once"));
             all.push(fix);
         }
-        Phase::RollingBack => all.push(say(
-            "wait for its end",
-            "traffic is back already; pods follow once connections have drained",
+        Phase::Unknown => {}
+        Phase::RollingBack => all.push(action(
+            "wait for the end of the rollback",
+            "all traffic is on stable; the canary's pods are removed after the drain",
         )),
-        Phase::RolledBack => all.extend([fix, old, say("retry", "tries the same template again"), skip]),
+        Phase::RolledBack => {
+            all.extend([fix, stable, action("retry", "rolls out the same template again"), skip]);
+        }
     }
     all
 }

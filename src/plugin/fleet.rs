@@ -1,4 +1,4 @@
-//! `list -w`: the rollouts of a namespace, or of all, as they change.
+//! `list -w`: watches the rollouts of one namespace or of all namespaces.
 
 use std::collections::BTreeMap;
 
@@ -27,16 +27,17 @@ use crate::api::Rollout;
 /// Namespace and name.
 type Key = (String, String);
 
-/// All rollouts, as a watch tells of them.
+/// The rollouts that the watch has reported.
 #[derive(Default)]
 struct Fleet {
     known: BTreeMap<Key, Listed>,
-    /// What a watch that began anew has told so far: it counts when that is all.
+    /// The rollouts reported since the watch restarted. They replace `known` once the list is
+    /// complete.
     fresh: Option<BTreeMap<Key, Listed>>,
 }
 
 impl Fleet {
-    fn note(&mut self, event: Event<Rollout>) {
+    fn apply(&mut self, event: Event<Rollout>) {
         let keyed = |rollout: Rollout| {
             let listed = Listed::from(rollout);
             ((listed.namespace.clone(), listed.name.clone()), listed)
@@ -50,25 +51,26 @@ impl Fleet {
         }
     }
 
-    /// A line for each, less what changes by itself.
+    /// Returns one line per rollout, without its age, which changes all the time.
     fn lines(&self, namespaces: bool) -> BTreeMap<Key, String> {
         self.known.iter().map(|(key, one)| (key.clone(), tables::line(one, namespaces))).collect()
     }
 }
 
-/// The lines that are new or other than before, and a line for each that is gone.
-fn news(before: &BTreeMap<Key, String>, now: &BTreeMap<Key, String>, namespaces: bool) -> Vec<String> {
+/// Returns the lines that are new or changed, and a line for each rollout that was deleted.
+fn changed(before: &BTreeMap<Key, String>, now: &BTreeMap<Key, String>, namespaces: bool) -> Vec<String> {
     let gone = before.keys().filter(|key| !now.contains_key(key)).map(|(namespace, name)| {
-        if namespaces { format!("{namespace}/{name}  gone") } else { format!("{name}  gone") }
+        if namespaces { format!("{namespace}/{name}  deleted") } else { format!("{name}  deleted") }
     });
     let other = now.iter().filter(|(key, line)| before.get(*key) != Some(line)).map(|(_, line)| line.clone());
     gone.chain(other).collect()
 }
 
-/// Goes on showing them until somebody ends it: a table redrawn in a terminal, else a line per change.
+/// Shows the rollouts until interrupted: redraws a table in a terminal, otherwise prints one line
+/// per change.
 pub(super) async fn watch(cluster: &Cluster, all: bool) -> Result<Code, PluginError> {
     let api = if all { Api::all(cluster.client.clone()) } else { rollouts(cluster) };
-    // Whoever may not see them, or has no such kind, is told at once: a watch would go on trying.
+    // A missing permission or a missing kind fails at once here: the watch would retry forever.
     call("list", "Rollouts", "", api.list(&ListParams::default().limit(1))).await?;
     let changes = watcher(api, Config::default()).default_backoff().ready_chunks(1000);
     let gathered = changes.then(|chunk| async {
@@ -77,17 +79,17 @@ pub(super) async fn watch(cluster: &Cluster, all: bool) -> Result<Code, PluginEr
     });
     let mut changes = std::pin::pin!(gathered);
     let (mut screen, mut fleet) = (Screen::new(), Fleet::default());
-    let (mut told, mut trouble) = (BTreeMap::new(), None::<String>);
+    let (mut printed, mut trouble) = (BTreeMap::new(), None::<String>);
     loop {
         let chunk = if screen.redraws() {
-            // Ages go on also while nothing happens.
+            // Ages change even without events.
             tokio::time::timeout(TICK, changes.next()).await.ok().flatten()
         } else {
             changes.next().await
         };
         for event in chunk.into_iter().flatten() {
             trouble =
-                event.map(|event| fleet.note(event)).err().map(|error: watcher::Error| error.to_string());
+                event.map(|event| fleet.apply(event)).err().map(|error: watcher::Error| error.to_string());
         }
         let now = Timestamp::now();
         if screen.redraws() {
@@ -97,11 +99,10 @@ pub(super) async fn watch(cluster: &Cluster, all: bool) -> Result<Code, PluginEr
             screen.redraw(&lines)?;
         } else {
             let lines = fleet.lines(all);
-            let news = news(&told, &lines, all);
-            for line in news.into_iter().chain(trouble.clone()) {
+            for line in changed(&printed, &lines, all).into_iter().chain(trouble.clone()) {
                 screen.line(&clock(now, now), line)?;
             }
-            told = lines;
+            printed = lines;
         }
     }
 }
@@ -121,32 +122,32 @@ mod tests {
     }
 
     #[test]
-    fn only_what_changed_is_told_and_what_is_gone_is_told_once() {
+    fn only_changes_are_printed_and_a_deletion_is_printed_once() {
         let mut fleet = Fleet::default();
-        let mut told = BTreeMap::new();
-        let mut tell = |fleet: &Fleet| {
+        let mut printed = BTreeMap::new();
+        let mut print = |fleet: &Fleet| {
             let lines = fleet.lines(true);
-            let news = news(&told, &lines, true);
-            told = lines;
-            news
+            let changes = changed(&printed, &lines, true);
+            printed = lines;
+            changes
         };
         for event in [Event::Init, Event::InitApply(rollout("a", Phase::Stable))] {
-            fleet.note(event);
+            fleet.apply(event);
         }
-        assert!(tell(&fleet).is_empty(), "half a list is no list");
-        fleet.note(Event::InitApply(rollout("b", Phase::Stable)));
-        fleet.note(Event::InitDone);
-        assert_eq!(tell(&fleet), ["shop/a  Stable", "shop/b  Stable"]);
-        fleet.note(Event::Apply(rollout("a", Phase::Preparing)));
-        fleet.note(Event::Apply(rollout("b", Phase::Stable)));
-        assert_eq!(tell(&fleet), ["shop/a  Preparing"]);
-        // The watch broke, and b went meanwhile.
+        assert!(print(&fleet).is_empty(), "an incomplete list prints nothing");
+        fleet.apply(Event::InitApply(rollout("b", Phase::Stable)));
+        fleet.apply(Event::InitDone);
+        assert_eq!(print(&fleet), ["shop/a  Stable", "shop/b  Stable"]);
+        fleet.apply(Event::Apply(rollout("a", Phase::Preparing)));
+        fleet.apply(Event::Apply(rollout("b", Phase::Stable)));
+        assert_eq!(print(&fleet), ["shop/a  Preparing"]);
+        // The watch restarts, and b was deleted meanwhile.
         for event in [Event::Init, Event::InitApply(rollout("a", Phase::Preparing)), Event::InitDone] {
-            fleet.note(event);
+            fleet.apply(event);
         }
-        assert_eq!(tell(&fleet), ["shop/b  gone"]);
-        fleet.note(Event::Delete(rollout("a", Phase::Preparing)));
-        assert_eq!(tell(&fleet), ["shop/a  gone"]);
-        assert!(tell(&fleet).is_empty());
+        assert_eq!(print(&fleet), ["shop/b  deleted"]);
+        fleet.apply(Event::Delete(rollout("a", Phase::Preparing)));
+        assert_eq!(print(&fleet), ["shop/a  deleted"]);
+        assert!(print(&fleet).is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! Looking again whenever something has changed.
+//! Watches the objects of one Deployment for changes.
 
 use std::{fmt::Debug, pin::Pin, time::Duration};
 
@@ -17,24 +17,25 @@ use serde::de::DeserializeOwned;
 use super::connect::Cluster;
 use crate::{api::Rollout, cluster::read};
 
-/// How long changes are gathered before the next look.
+/// How long changes are collected before the objects are read again.
 pub(super) const GATHER: Duration = Duration::from_millis(100);
 
-/// What is worth a look.
+/// The objects to watch.
 pub(super) enum Watched<'a> {
     /// The Deployment and its Rollout.
     Objects,
-    /// These and the pods, by the Deployment's selector, raw.
+    /// Also the pods that match the selector of this Deployment (raw JSON).
     Pods(&'a serde_json::Value),
 }
 
-type News = Pin<Box<dyn Stream<Item = ()> + Send>>;
+type Changes = Pin<Box<dyn Stream<Item = ()> + Send>>;
 
-/// Changes around one Deployment, several at once counted as one. The first comes at once.
-pub(super) fn follow(cluster: &Cluster, name: &str, watched: &Watched) -> News {
+/// Returns a stream of changes around one Deployment. Changes that occur together are one item. The
+/// first item comes at once.
+pub(super) fn follow(cluster: &Cluster, name: &str, watched: &Watched) -> Changes {
     let one = || Config::default().fields(&format!("metadata.name={name}"));
     let namespace = &cluster.namespace;
-    let mut all: Vec<News> = vec![
+    let mut all: Vec<Changes> = vec![
         changes(Api::<PartialObjectMeta<Deployment>>::namespaced(cluster.client.clone(), namespace), one()),
         changes(Api::<PartialObjectMeta<Rollout>>::namespaced(cluster.client.clone(), namespace), one()),
     ];
@@ -48,10 +49,11 @@ pub(super) fn follow(cluster: &Cluster, name: &str, watched: &Watched) -> News {
     Box::pin(stream::once(ready(())).chain(changes))
 }
 
-/// Each change of some objects. A watch that breaks is made anew, ever more slowly; so a `()` may come without one.
-fn changes<K>(api: Api<K>, which: Config) -> News
+/// Returns an item for each change of the objects. A broken watch restarts with backoff, so an item
+/// may come without a change.
+fn changes<K>(api: Api<K>, config: Config) -> Changes
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
-    watcher(api, which).default_backoff().map(drop).boxed()
+    watcher(api, config).default_backoff().map(drop).boxed()
 }

@@ -1,5 +1,5 @@
-//! `kubectl steelyard`: what people see of rollouts, and how they steer them. It reads objects and patches the `spec`
-//! of Rollouts, no more: whoever may do that with kubectl may do it here.
+//! `kubectl steelyard`: shows rollouts and controls them. The plugin only reads objects and patches
+//! the `spec` of Rollouts, with the permissions of the user's kubeconfig.
 
 pub mod args;
 mod completion;
@@ -39,23 +39,23 @@ use connect::{Cluster, connect};
 use follow::{Watched, follow};
 use read::{call, rollouts};
 use screen::Screen;
-use steer::{Change, Wish, steer};
+use steer::{Change, Intent, steer};
 
-/// Who writes, as managed fields name it.
+/// The field manager of writes.
 const MANAGER: &str = "kubectl-steelyard";
-/// How often ages are drawn again in a terminal.
+/// How often a terminal is redrawn to update ages.
 const TICK: Duration = Duration::from_secs(1);
 
-/// Exit codes, the same for all commands.
+/// The exit codes of all commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// Done; for `wait`: complete.
+    /// Success; for `wait`: complete.
     Done = 0,
     /// Refused, or failed; for `wait`: rolled back.
     Refused = 1,
-    /// Not in time.
+    /// The timeout is exceeded.
     Timeout = 2,
-    /// Wrong arguments, no such object, no cluster.
+    /// Invalid arguments, no such object, or no cluster.
     Usage = 3,
 }
 
@@ -65,53 +65,53 @@ impl From<Code> for ExitCode {
     }
 }
 
-/// Why a command ended early.
+/// Why a command failed.
 #[derive(Debug, Error)]
 pub enum PluginError {
-    /// A kubeconfig that can't be used.
-    #[error("use the kubeconfig")]
+    /// The kubeconfig is invalid.
+    #[error("can't use the kubeconfig")]
     Kubeconfig(#[source] Box<kube::config::KubeconfigError>),
-    /// Neither a kubeconfig nor a service account.
-    #[error("find a cluster")]
+    /// There is neither a kubeconfig nor a service account.
+    #[error("can't find a cluster")]
     NoCluster(#[source] Box<kube::config::InferConfigError>),
-    /// Credentials or certificates that can't be used.
-    #[error("make a client")]
+    /// The credentials or certificates are invalid.
+    #[error("can't create a client")]
     Client(#[source] Box<kube::Error>),
-    /// The API server said no, or the connection broke.
-    #[error("{verb} {object}")]
+    /// The API server refused the request, or the connection failed.
+    #[error("can't {verb} {object}")]
     Call {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On what.
+        /// The object of the request.
         object: String,
-        /// What was wrong.
+        /// The cause.
         #[source]
         source: Box<kube::Error>,
     },
-    /// No answer in time.
-    #[error("{verb} {object}: no answer within {limit:?}")]
+    /// The API server did not answer in time.
+    #[error("can't {verb} {object}: no answer within {limit:?}")]
     Timeout {
-        /// What was tried.
+        /// The verb of the request.
         verb: &'static str,
-        /// On what.
+        /// The object of the request.
         object: String,
-        /// How long it was waited for.
+        /// The timeout.
         limit: Duration,
     },
-    /// The cluster doesn't know the kind Rollout.
-    #[error("this cluster knows no Rollouts of steelyard.io: Steelyard is not installed")]
+    /// The cluster does not serve the kind Rollout.
+    #[error("this cluster does not serve the kind Rollout of steelyard.io: install Steelyard")]
     NotInstalled,
-    /// There is nothing to work on.
+    /// The object does not exist, is not managed, or an argument is missing.
     #[error("{0}")]
     Nothing(String),
-    /// It makes no sense now.
+    /// The command is not possible in the current state.
     #[error("{0}")]
     Refused(String),
-    /// The output is gone.
-    #[error("print")]
+    /// The output can't be written.
+    #[error("can't write the output")]
     Print(#[from] std::io::Error),
-    /// The output can't be put into words.
-    #[error("print as {0}")]
+    /// The output can't be serialized.
+    #[error("can't serialize {0}")]
     Serialize(&'static str, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
@@ -126,11 +126,11 @@ impl PluginError {
     }
 }
 
-/// Does what the command line says.
+/// Runs the command.
 pub async fn run(cli: Cli) -> Code {
     match execute(cli).await {
         Ok(code) => code,
-        // Whoever reads has had enough: `kubectl steelyard list | head -1`.
+        // The reader closed the pipe: `kubectl steelyard list | head -1`.
         Err(PluginError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Code::Done,
         Err(error) => {
             eprintln!("error: {}", crate::cluster::chain(&error));
@@ -146,7 +146,7 @@ async fn execute(cli: Cli) -> Result<Code, PluginError> {
         return Ok(Code::Done);
     }
     if let Command::Complete { words } = command {
-        completion::answer(&words).await?;
+        completion::complete(&words).await?;
         return Ok(Code::Done);
     }
     let cluster = connect(&connection);
@@ -184,19 +184,19 @@ async fn execute(cli: Cli) -> Result<Code, PluginError> {
             }
         }
         Command::Promote { target, full: false } => {
-            wish(&cluster.await?, &target.name, Wish::Promote).await?;
+            request(&cluster.await?, &target.name, Intent::Promote).await?;
         }
         Command::Promote { target, full: true } => {
-            wish(&cluster.await?, &target.name, Wish::PromoteFull).await?;
+            request(&cluster.await?, &target.name, Intent::PromoteFull).await?;
         }
-        Command::Abort { target } => wish(&cluster.await?, &target.name, Wish::Abort).await?,
-        Command::Pause { target } => wish(&cluster.await?, &target.name, Wish::Pause).await?,
-        Command::Resume { target } => wish(&cluster.await?, &target.name, Wish::Resume).await?,
-        Command::Retry { target } => wish(&cluster.await?, &target.name, Wish::Retry).await?,
-        Command::Skip { target, yes: true } => wish(&cluster.await?, &target.name, Wish::Skip).await?,
+        Command::Abort { target } => request(&cluster.await?, &target.name, Intent::Abort).await?,
+        Command::Pause { target } => request(&cluster.await?, &target.name, Intent::Pause).await?,
+        Command::Resume { target } => request(&cluster.await?, &target.name, Intent::Resume).await?,
+        Command::Retry { target } => request(&cluster.await?, &target.name, Intent::Retry).await?,
+        Command::Skip { target, yes: true } => request(&cluster.await?, &target.name, Intent::Skip).await?,
         Command::Skip { target, yes: false } => {
             let why = format!(
-                "skip rolls the held template of {} out without steps and without metrics: say --yes if that is meant",
+                "skip rolls out the held template of Deployment {} without steps or metrics: add --yes to confirm",
                 target.name
             );
             return Err(PluginError::Nothing(why));
@@ -207,41 +207,41 @@ async fn execute(cli: Cli) -> Result<Code, PluginError> {
     Ok(Code::Done)
 }
 
-/// The view of a Deployment that Steelyard manages.
+/// Reads a Deployment that Steelyard manages and returns its view.
 async fn managed(cluster: &Cluster, name: &str) -> Result<View, PluginError> {
-    let world = read::read(cluster, name).await?;
-    unmanaged(&world).map_or_else(|| Ok(View::of(&world)), |why| Err(PluginError::Nothing(why)))
+    let facts = read::read(cluster, name).await?;
+    unmanaged(&facts).map_or_else(|| Ok(View::of(&facts)), |why| Err(PluginError::Nothing(why)))
 }
 
-/// Why there is nothing to see of a Deployment, if so.
-fn unmanaged(world: &Facts) -> Option<String> {
-    let Facts { name, namespace, .. } = world;
-    if world.rollout.is_some() {
+/// Returns why a Deployment has no rollout to show, if it has none.
+fn unmanaged(facts: &Facts) -> Option<String> {
+    let Facts { name, namespace, .. } = facts;
+    if facts.rollout.is_some() {
         return None;
     }
-    Some(match (&world.deployment, world.policy()) {
+    Some(match (&facts.deployment, facts.policy()) {
         (None, _) => format!("there is no Deployment {name} in namespace {namespace}"),
         (Some(_), None) => format!(
             "Deployment {name} in namespace {namespace} is not managed by Steelyard: it has no annotation {}",
             crate::api::POLICY
         ),
         (Some(_), Some(policy)) => format!(
-            "Deployment {name} in namespace {namespace} asks for policy {policy}, but Steelyard has made no Rollout of it yet: \
-             is its controller running?"
+            "Deployment {name} in namespace {namespace} names policy {policy}, but has no Rollout yet: check that the \
+             Steelyard controller is running"
         ),
     })
 }
 
-/// Goes on showing a rollout until somebody ends it.
+/// Shows a rollout until interrupted.
 async fn watch(cluster: &Cluster, name: &str) -> Result<Code, PluginError> {
-    let world = read::read(cluster, name).await?;
-    if let Some(why) = unmanaged(&world) {
+    let facts = read::read(cluster, name).await?;
+    if let Some(why) = unmanaged(&facts) {
         return Err(PluginError::Nothing(why));
     }
     let mut screen = Screen::new();
-    let deployment = world.deployment.clone().unwrap_or_default();
-    let mut news = follow(cluster, name, &Watched::Pods(&deployment));
-    let mut view = View::of(&world);
+    let deployment = facts.deployment.clone().unwrap_or_default();
+    let mut updates = follow(cluster, name, &Watched::Pods(&deployment));
+    let mut view = View::of(&facts);
     let mut trouble: Option<String> = None;
     loop {
         let now = Timestamp::now();
@@ -253,15 +253,15 @@ async fn watch(cluster: &Cluster, name: &str) -> Result<Code, PluginError> {
             screen.line(&text::clock(now, now), trouble.clone().unwrap_or_else(|| tree::line(&view)))?;
         }
         let changed = if screen.redraws() {
-            // Ages go on also while nothing happens.
-            tokio::time::timeout(TICK, news.next()).await.is_ok()
+            // Ages change even without events.
+            tokio::time::timeout(TICK, updates.next()).await.is_ok()
         } else {
-            news.next().await;
+            updates.next().await;
             true
         };
         if changed {
             match read::read(cluster, name).await {
-                Ok(world) => (view, trouble) = (View::of(&world), unmanaged(&world)),
+                Ok(facts) => (view, trouble) = (View::of(&facts), unmanaged(&facts)),
                 Err(error) => trouble = Some(crate::cluster::chain(&error)),
             }
         }
@@ -273,16 +273,16 @@ async fn list(cluster: &Cluster, all: bool, output: Option<Format>) -> Result<()
     let found = call("list", "Rollouts", "", api.list(&ListParams::default())).await?;
     let listed: Vec<tables::Listed> = found.into_iter().map(Into::into).collect();
     match output {
-        None if listed.is_empty() => print("no Deployment here is managed by Steelyard\n"),
+        None if listed.is_empty() => print("no Rollouts found\n"),
         None => print_lines(&tables::list(&listed, all, Timestamp::now())),
         Some(format) => formatted(format, &listed),
     }
 }
 
-/// Writes a wish into the Rollout's spec, unless it makes no sense now.
-async fn wish(cluster: &Cluster, name: &str, wish: Wish) -> Result<(), PluginError> {
+/// Writes an intent to the Rollout's spec, unless it is not possible in the current state.
+async fn request(cluster: &Cluster, name: &str, intent: Intent) -> Result<(), PluginError> {
     let view = managed(cluster, name).await?;
-    let steering = steer(&view, wish).map_err(PluginError::Refused)?;
+    let steering = steer(&view, intent).map_err(PluginError::Refused)?;
     let (api, params) =
         (rollouts(cluster), PatchParams { field_manager: Some(MANAGER.into()), ..PatchParams::default() });
     let written: Option<Rollout> = match steering.change {
@@ -298,7 +298,7 @@ async fn wish(cluster: &Cluster, name: &str, wish: Wish) -> Result<(), PluginErr
         Change::Nothing => None,
     };
     drop(written);
-    print(&format!("rollout {name}: {}\n", steering.said))
+    print(&format!("rollout {name}: {}\n", steering.summary))
 }
 
 fn formatted(format: Format, value: &impl Serialize) -> Result<(), PluginError> {

@@ -1,34 +1,37 @@
-//! Whether the rollout of one template has ended, and how: what `wait` waits for.
+//! Whether and how the rollout of one template has ended, for `wait`.
 
 use serde_json::Value;
 
 use crate::{
-    api::{Phase, Rollout, RolloutStatus},
+    api::{Phase, Rollout, RolloutStatus, condition_with},
+    engine::hash,
     view::Facts,
 };
 
-/// How far the rollout of a template has come.
+/// The progress of the rollout of one template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Progress {
-    /// On its way.
+    /// The rollout has not ended.
     Pending,
-    /// It serves, and everything else is as it was.
+    /// The template serves, and nothing of the rollout is left.
     Complete(String),
-    /// It doesn't, and won't unasked.
+    /// The template does not serve and will not without a new request.
     RolledBack(String),
 }
 
-/// How far the rollout of `template`, the Deployment's when the wait began, has come.
+/// Returns the progress of the rollout of `template`, which was the Deployment's template when the
+/// wait started.
 ///
-/// Admission holds a changed template in the very write that changes it, so a Deployment that isn't held has nothing
-/// left to roll out; one that is held waits for Steelyard, whatever an older status still says.
-pub(super) fn progress(world: &Facts, template: &Value) -> Progress {
-    let name = &world.name;
-    let Some(now) = world.template() else {
+/// Admission holds a changed template in the same write that changes it. A Deployment that isn't
+/// held therefore has nothing left to roll out. One that is held waits for Steelyard, even if the
+/// status still describes an older push.
+pub(super) fn progress(facts: &Facts, template: &Value) -> Progress {
+    let name = &facts.name;
+    let Some(now) = facts.template() else {
         return Progress::RolledBack(format!("Deployment {name} was deleted"));
     };
-    let Some(rollout) = &world.rollout else {
-        return if world.policy().is_some() {
+    let Some(rollout) = &facts.rollout else {
+        return if facts.policy().is_some() {
             Progress::Pending
         } else {
             Progress::RolledBack(format!("Deployment {name} is no longer managed by Steelyard"))
@@ -36,37 +39,34 @@ pub(super) fn progress(world: &Facts, template: &Value) -> Progress {
     };
     let status = rollout.status.clone().unwrap_or_default();
     if now != template {
-        // While an older rollout settles, Steelyard keeps the new template in the status and the old one in place.
-        if status.pending.as_ref() == Some(template) {
-            return Progress::Pending;
-        }
         let reverted = status.failure.as_ref().filter(|failure| failure.reverted);
         return Progress::RolledBack(match (reverted, &status.canary) {
             (Some(failure), Some(canary)) => format!(
                 "{}: {}: {}; stable's template was written back",
                 canary.tag, failure.reason, failure.message
             ),
-            _ => "another template was pushed over it".to_owned(),
+            _ => "another template was pushed".to_owned(),
         });
     }
-    if world.held() {
-        return held(world, rollout, &status, template);
+    if facts.held() {
+        return held(facts, rollout, &status, template);
     }
-    let complete = status.conditions.iter().any(|c| c.type_ == "Complete" && c.status == "True");
+    let complete = condition_with(&status.conditions, "Complete", "True").is_some();
     match &status.stable {
-        Some(stable) if complete && world.template_of(&stable.replica_set).as_ref() == Some(template) => {
+        Some(stable) if complete && facts.template_of(&stable.replica_set).as_ref() == Some(template) => {
             Progress::Complete(format!("{} serves (revision {})", stable.tag, stable.revision))
         }
         _ => Progress::Pending,
     }
 }
 
-/// A held template has ended only if it is the one that was rejected, and nobody asked for it again.
-fn held(world: &Facts, rollout: &Rollout, status: &RolloutStatus, template: &Value) -> Progress {
+/// Returns the progress of a held template: it has ended only if it was rejected and neither
+/// `retry` nor `skip` is set.
+fn held(facts: &Facts, rollout: &Rollout, status: &RolloutStatus, template: &Value) -> Progress {
     let (Phase::RolledBack, Some(canary)) = (status.phase, &status.canary) else { return Progress::Pending };
-    let same = canary.generation == world.generation()
-        || status.failure.as_ref().and_then(|failure| failure.template.as_ref()) == Some(template)
-        || world.template_of(&canary.replica_set).as_ref() == Some(template);
+    let same = canary.generation == facts.generation()
+        || status.failure.as_ref().is_some_and(|failure| failure.template_hash == hash(template))
+        || facts.template_of(&canary.replica_set).as_ref() == Some(template);
     let tried = status.attempt.unwrap_or(1);
     let again =
         rollout.spec.retry.as_ref().is_some_and(|r| r.revision == canary.revision && r.attempt > tried);

@@ -1,4 +1,4 @@
-//! Reads what is around one Deployment.
+//! Reads the objects of one Deployment.
 
 use std::time::Duration;
 
@@ -12,10 +12,11 @@ use kube::{
 use super::{PluginError, connect::Cluster};
 use crate::{api::Rollout, cluster::read, view::Facts};
 
-/// How long one call may take.
+/// The timeout of one request.
 const LIMIT: Duration = Duration::from_secs(15);
 
-/// Reads what is around a Deployment: the Deployment before the Rollout, so that a status is never older than the template it is held against.
+/// Reads the objects of a Deployment. The Deployment is read before the Rollout, so that the status
+/// is never older than the template it is compared with.
 pub(super) async fn read(cluster: &Cluster, name: &str) -> Result<Facts, PluginError> {
     let namespace = cluster.namespace.as_str();
     let raw = |resource: &ApiResource| {
@@ -30,7 +31,8 @@ pub(super) async fn read(cluster: &Cluster, name: &str) -> Result<Facts, PluginE
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
         return Ok(Facts { namespace, name, deployment, rollout, ..Facts::default() });
     };
-    // The canary's own labels stay off the selector until the handover, so ReplicaSets are found by their owners.
+    // The canary's ReplicaSet does not match the selector before the handover, so ReplicaSets are
+    // found by owner.
     let sets = raw(&ApiResource::erase::<apps::v1::ReplicaSet>(&()));
     let sets = call("list", "ReplicaSets", "", sets.list(&ListParams::default())).await?;
     let chosen = ListParams::default().labels(&selector);
@@ -53,12 +55,12 @@ pub(super) async fn read(cluster: &Cluster, name: &str) -> Result<Facts, PluginE
     Ok(Facts { namespace, name, deployment, rollout, replica_sets, pods: pods.items })
 }
 
-/// The Rollouts of the namespace that is meant.
+/// Returns the API for Rollouts in the selected namespace.
 pub(super) fn rollouts(cluster: &Cluster) -> Api<Rollout> {
     Api::namespaced(cluster.client.clone(), &cluster.namespace)
 }
 
-/// Makes a call, bounded in time, and names it if it fails.
+/// Sends a request with a timeout. Errors name the request.
 pub(super) async fn call<T>(
     verb: &'static str,
     kind: &'static str,
@@ -68,14 +70,14 @@ pub(super) async fn call<T>(
     let object = format!("{kind} {name}").trim_end().to_owned();
     match tokio::time::timeout(LIMIT, call).await {
         Ok(Ok(answer)) => Ok(answer),
-        // Without the definitions the API server doesn't know the kind: that is no missing object.
+        // Without the CRDs, the API server does not serve the kind: this is not a missing object.
         Ok(Err(kube::Error::Api(status))) if unknown_kind(&status) => Err(PluginError::NotInstalled),
         Ok(Err(source)) => Err(PluginError::Call { verb, object, source: Box::new(source) }),
         Err(_) => Err(PluginError::Timeout { verb, object, limit: LIMIT }),
     }
 }
 
-/// What isn't there is no error.
+/// Turns a missing object into `None`.
 fn present<T>(answer: Result<T, PluginError>) -> Result<Option<T>, PluginError> {
     match answer {
         Err(PluginError::Call { source, .. }) if matches!(&*source, kube::Error::Api(s) if s.is_not_found()) => {
@@ -85,7 +87,7 @@ fn present<T>(answer: Result<T, PluginError>) -> Result<Option<T>, PluginError> 
     }
 }
 
-/// The API server's answer names the object, unless it doesn't know the kind.
+/// Returns whether the kind is missing: otherwise a 404 names the object.
 fn unknown_kind(status: &Status) -> bool {
     status.is_not_found() && status.details.as_ref().is_none_or(|details| details.name.is_empty())
 }

@@ -1,25 +1,25 @@
-//! What a person wants of a rollout, as a patch of its spec, or a sentence that says why it makes no sense now.
+//! Turns a command into a patch of the Rollout's spec, or into an error if it is not possible now.
 
 use serde_json::{Value, json};
 
-use crate::{api::Phase, view::View};
+use crate::{api::Phase, traffic::Weight, view::View};
 
-/// What a person wants.
+/// A command that changes a rollout. All but `Resume` set an intent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    /// Leave the step of now.
+pub(super) enum Intent {
+    /// Ends the current step.
     Promote,
-    /// Leave all steps.
+    /// Ends all steps.
     PromoteFull,
-    /// Take the traffic back.
+    /// Returns all traffic to stable.
     Abort,
-    /// Stay.
+    /// Keeps the current weight.
     Pause,
-    /// Go on.
+    /// Removes a pause.
     Resume,
-    /// Try again.
+    /// Rolls out a rejected revision again.
     Retry,
-    /// Roll natively.
+    /// Rolls out natively.
     Skip,
 }
 
@@ -28,148 +28,155 @@ pub(super) enum Wish {
 pub(super) enum Change {
     /// A JSON merge patch.
     Merge(Value),
-    /// A JSON patch whose test fails where the world has moved on.
+    /// A JSON patch with a test, which fails if the intent changed meanwhile.
     Guarded(Value),
-    /// It is as wanted already.
+    /// No patch: the intent is already set.
     Nothing,
 }
 
-/// What to write, and what to tell.
+/// A patch and its description.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Steering {
     /// The patch.
     pub change: Change,
-    /// What was asked, in words.
-    pub said: String,
+    /// The line to print.
+    pub summary: String,
 }
 
-/// The patch for a wish, which names the revision it is for, so that a late one does nothing.
+/// Returns the patch for an intent. It names the revision, so that it never acts on another one.
 ///
 /// # Errors
-/// A sentence, where the wish makes no sense now.
-pub(super) fn steer(view: &View, wish: Wish) -> Result<Steering, String> {
+/// Returns why the intent is not possible in the current state.
+pub(super) fn steer(view: &View, intent: Intent) -> Result<Steering, String> {
     let name = &view.name;
-    let revision = view.revision().filter(|_| view.in_flight || view.held || view.phase == Phase::RolledBack);
+    let revision =
+        view.revision().filter(|_| view.in_progress || view.held || view.phase == Phase::RolledBack);
     let Some(revision) = revision else {
-        return Err(format!("nothing is in flight: {name} is {}", view.phase));
+        return Err(format!("no rollout of {name} is in progress: it is in phase {}", view.phase));
     };
     let tag = view.tag();
-    let word = if view.candidate().is_some() { "revision" } else { "generation" };
-    let what = format!("{tag} ({word} {revision})");
-    let merge = |intent: &str, value: Value, said: String| {
-        Ok(Steering { change: Change::Merge(json!({"spec": {intent: value}})), said })
+    let kind = if view.candidate().is_some() { "revision" } else { "template" };
+    let what = format!("{tag} ({kind} {revision})");
+    let merge = |field: &str, value: Value, summary: String| {
+        Ok(Steering { change: Change::Merge(json!({"spec": {field: value}})), summary })
     };
     let plain = json!({"revision": revision});
-    match wish {
-        Wish::Promote => {
-            let (step, steps) = stepping(view)?;
+    match intent {
+        Intent::Promote => {
+            let (step, steps) = current_step(view)?;
             unpaused(view)?;
             let value = json!({"revision": revision, "step": step, "full": null});
-            merge("promote", value, format!("{what} is to leave step {step} of {steps}"))
+            merge("promote", value, format!("promote requested for {what}: step {step} of {steps} ends now"))
         }
-        Wish::PromoteFull => {
-            on_its_way(view)?;
+        Intent::PromoteFull => {
+            before_promotion(view)?;
             unpaused(view)?;
             let value = json!({"revision": revision, "step": null, "full": true});
-            merge("promote", value, format!("{what} is to leave all steps"))
+            merge("promote", value, format!("promote --full requested for {what}: all steps end now"))
         }
-        Wish::Abort => {
+        Intent::Abort => {
             let known = view.intents.abort.as_ref().is_some_and(|abort| view.means(&abort.revision));
-            if known && view.in_flight {
-                return Ok(done(format!("{what} is being aborted already")));
+            if known && view.in_progress {
+                return Ok(done(format!("abort is already requested for {what}")));
             }
             before_handover(view)?;
-            merge("abort", plain, format!("{what} is to be taken back"))
+            merge("abort", plain, format!("abort requested for {what}: all traffic returns to stable"))
         }
-        Wish::Pause if view.paused() => Ok(done(format!("{what} is paused already"))),
-        Wish::Pause => {
+        Intent::Pause if view.paused() => Ok(done(format!("{what} is already paused"))),
+        Intent::Pause => {
             before_handover(view)?;
-            if view.phase == Phase::Promoting && view.weight == Some(100) {
+            if view.phase == Phase::Promoting && view.weight == Some(Weight::ALL) {
                 return Err(format!(
-                    "{name} has all traffic on {tag} and is being handed over: only abort stops that"
+                    "{tag} has all traffic and is being handed over: only `kubectl steelyard abort {name}` stops the rollout"
                 ));
             }
-            let weight = view.weight.unwrap_or(0);
-            merge("pause", plain, format!("{what} is to stay at {weight} %"))
+            let weight = view.weight.unwrap_or_default();
+            merge("pause", plain, format!("pause requested for {what}: the weight stays at {weight}"))
         }
-        Wish::Resume => match &view.intents.pause {
+        Intent::Resume => match &view.intents.pause {
             Some(pause) if view.means(&pause.revision) => {
                 let change = Change::Guarded(json!([
                     {"op": "test", "path": "/spec/pause/revision", "value": pause.revision},
                     {"op": "remove", "path": "/spec/pause"},
                 ]));
-                Ok(Steering { change, said: format!("{what} is to go on") })
+                Ok(Steering { change, summary: format!("resume requested for {what}") })
             }
             _ => Err(format!("{name} is not paused")),
         },
-        Wish::Retry if view.phase != Phase::RolledBack => {
-            Err(format!("only what was rolled back can be tried again: {name} is {}", view.phase))
-        }
-        Wish::Retry => {
+        Intent::Retry if view.phase != Phase::RolledBack => Err(format!(
+            "only a revision that was rolled back can be retried: {name} is in phase {}",
+            view.phase
+        )),
+        Intent::Retry => {
             let attempt = view.attempt.unwrap_or(1) + 1;
-            // What was wanted of the attempt before names the same revision: it must not end this one.
+            // Intents of the previous attempt name the same revision: remove them, so that they do
+            // not end this attempt.
             let change = json!({"spec": {
                 "retry": {"revision": revision, "attempt": attempt},
                 "abort": null, "pause": null, "promote": null, "skip": null,
             }});
-            let said = format!("{what} is to be tried again (attempt {attempt})");
-            Ok(Steering { change: Change::Merge(change), said })
+            let summary = format!("retry requested for {what}: attempt {attempt}");
+            Ok(Steering { change: Change::Merge(change), summary })
         }
-        Wish::Skip => {
+        Intent::Skip => {
             if view.handed_over {
-                return Err(format!("{name} is being handed over already: there is nothing left to skip"));
+                return Err(format!("the handover of {name} has already started: nothing is left to skip"));
             }
             if !view.held {
                 return Err(format!("no template of {name} is held: there is nothing to skip"));
             }
-            merge("skip", plain, format!("{what} is to roll out natively, unmeasured"))
+            merge(
+                "skip",
+                plain,
+                format!("skip requested for {what}: it rolls out natively, without steps or metrics"),
+            )
         }
     }
 }
 
-fn done(said: String) -> Steering {
-    Steering { change: Change::Nothing, said }
+fn done(summary: String) -> Steering {
+    Steering { change: Change::Nothing, summary }
 }
 
-/// A pause that stands would hold the next weight back: going past a step under it would move nothing.
+/// Refuses a promotion while the rollout is paused: the pause would still block the next weight.
 fn unpaused(view: &View) -> Result<(), String> {
     let name = &view.name;
     if view.paused() {
-        Err(format!("{name} is paused: `kubectl steelyard resume {name}` first"))
+        Err(format!("{name} is paused: run `kubectl steelyard resume {name}` first"))
     } else {
         Ok(())
     }
 }
 
-/// The step of now, where there is one to leave.
-fn stepping(view: &View) -> Result<(usize, usize), String> {
-    on_its_way(view)?;
+/// Returns the current step and the number of steps; refuses before the first step.
+fn current_step(view: &View) -> Result<(usize, usize), String> {
+    before_promotion(view)?;
     let name = &view.name;
     match (view.phase, view.step, view.steps) {
         (Phase::Stepping | Phase::Waiting, Some(step), Some(steps)) if step > 0 => Ok((step, steps)),
-        _ => Err(format!("{name} has not begun its first step: `promote --full` leaves all of them")),
+        _ => Err(format!("{name} has not started its first step: `promote --full` ends all steps")),
     }
 }
 
-/// A rollout that moves forward, in or before its steps.
-fn on_its_way(view: &View) -> Result<(), String> {
+/// Refuses unless the rollout is in or before its steps.
+fn before_promotion(view: &View) -> Result<(), String> {
     before_handover(view)?;
     match view.phase {
-        Phase::Promoting => Err(format!("all steps of {} are over: it is being handed over", view.name)),
+        Phase::Promoting => Err(format!("all steps of {} are complete: it is being handed over", view.name)),
         _ => Ok(()),
     }
 }
 
-/// A rollout that moves forward and can still be taken back.
+/// Refuses unless the rollout moves forward and can still roll back.
 fn before_handover(view: &View) -> Result<(), String> {
     let name = &view.name;
     match view.phase {
-        Phase::RollingBack => Err(format!("{name} is on its way back already")),
-        Phase::RolledBack => {
-            Err(format!("{name} was rolled back: push another template, or `kubectl steelyard retry {name}`"))
-        }
+        Phase::RollingBack => Err(format!("{name} is already rolling back")),
+        Phase::RolledBack => Err(format!(
+            "{name} was rolled back: push another template, or run `kubectl steelyard retry {name}`"
+        )),
         Phase::Promoting if view.handed_over => Err(format!(
-            "the pods of {} are the Deployment's already: to go back push the old template",
+            "the Deployment already owns the pods of {}: to return to the previous version, push its template",
             view.tag()
         )),
         _ => Ok(()),

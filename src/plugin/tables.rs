@@ -1,12 +1,15 @@
-//! Lists: of rollouts, and of a rollout's past.
+//! The tables of `list` and `history`.
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::text::{age, clock, row, span, table};
-use crate::api::{Past, Rollout};
+use crate::{
+    api::{Past, Rollout},
+    traffic::Weight,
+};
 
-/// A line of `list`.
+/// One line of `list`.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Listed {
@@ -14,19 +17,19 @@ pub(super) struct Listed {
     pub namespace: String,
     /// The name.
     pub name: String,
-    /// Where it is.
+    /// The phase.
     pub phase: String,
-    /// The step of how many.
+    /// The step and the number of steps.
     pub step: Option<String>,
     /// The canary's weight in percent.
-    pub weight: Option<u8>,
+    pub weight: Option<Weight>,
     /// Stable's tag.
     pub stable: Option<String>,
     /// The canary's tag.
     pub canary: Option<String>,
     /// The verdict of the step.
     pub verdict: Option<String>,
-    /// What is awaited.
+    /// What the rollout waits for.
     pub waiting: Option<String>,
     /// When the Rollout was created.
     pub created: Option<Timestamp>,
@@ -39,7 +42,7 @@ impl From<Rollout> for Listed {
             namespace: rollout.metadata.namespace.unwrap_or_default(),
             name: rollout.metadata.name.unwrap_or_default(),
             phase: status.phase.to_string(),
-            step: status.step,
+            step: status.progress,
             weight: status.weight,
             stable: status.stable.map(|version| version.tag),
             canary: status.canary.map(|version| version.tag),
@@ -50,7 +53,7 @@ impl From<Rollout> for Listed {
     }
 }
 
-/// The lines of `list`; the namespace is left out where all are of one.
+/// Returns the lines of `list`; `namespaces` adds the column of the namespace.
 pub(super) fn list(all: &[Listed], namespaces: bool, now: Timestamp) -> Vec<String> {
     let dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     let mut rows = vec![row([
@@ -88,25 +91,25 @@ pub(super) fn list(all: &[Listed], namespaces: bool, now: Timestamp) -> Vec<Stri
     table(&rows)
 }
 
-/// One rollout in a line that stands alone, without its age.
+/// Returns one rollout as a line without columns and without its age.
 pub(super) fn line(one: &Listed, namespace: bool) -> String {
     let Listed { namespace: space, name, phase, step, weight, stable, canary, verdict, waiting, created: _ } =
         one;
     let name = if namespace { format!("{space}/{name}") } else { name.clone() };
-    let words = [
+    let parts = [
         Some(name),
         Some(phase.clone()),
         step.clone(),
-        weight.map(|weight| format!("{weight} %")),
+        weight.map(|weight| weight.to_string()),
         stable.as_ref().map(|tag| format!("stable {tag}")),
         canary.as_ref().map(|tag| format!("canary {tag}")),
         verdict.clone(),
         waiting.clone(),
     ];
-    words.into_iter().flatten().collect::<Vec<_>>().join("  ")
+    parts.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
 
-/// The lines of `history`, the latest first.
+/// Returns the lines of `history`, the latest first.
 pub(super) fn history(past: &[Past], now: Timestamp) -> Vec<String> {
     let mut rows = vec![row(["REVISION", "TAG", "OUTCOME", "REASON", "STARTED", "ENDED", "TOOK"])];
     let time = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| clock(at, now));

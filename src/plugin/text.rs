@@ -1,8 +1,8 @@
-//! Small things that all output is made of.
+//! Formatting of tables, durations, times and numbers.
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
-/// Rows as lines, each column as wide as its widest cell. Empty rows give no line.
+/// Returns rows as lines, each column as wide as its widest cell. Empty rows are left out.
 pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|r| r.get(column)).map(|c| c.chars().count()).max();
@@ -17,12 +17,12 @@ pub(super) fn table(rows: &[Vec<String>]) -> Vec<String> {
     rows.iter().filter(|row| !row.is_empty()).map(line).collect()
 }
 
-/// A row of a table.
+/// Returns a row of a table.
 pub(super) fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
     cells.map(str::to_owned).to_vec()
 }
 
-/// A span as kubectl writes ages: its two largest units, seconds at the least.
+/// Formats a duration as kubectl formats ages: the two largest units, down to seconds.
 pub(super) fn span(span: SignedDuration) -> String {
     let seconds = span.as_secs().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -37,19 +37,19 @@ pub(super) fn span(span: SignedDuration) -> String {
     }
 }
 
-/// The time since `then`; `-` where it isn't known.
+/// Formats the time since `then`; `-` if it is unknown.
 pub(super) fn age(then: Option<Timestamp>, now: Timestamp) -> String {
     then.map_or_else(|| "-".to_owned(), |then| span(now.duration_since(then)))
 }
 
-/// A time of day, with the date where it isn't today's, in UTC.
+/// Formats a time in UTC; the date is left out if it is today.
 pub(super) fn clock(at: Timestamp, now: Timestamp) -> String {
     let (at, now) = (at.to_zoned(TimeZone::UTC), now.to_zoned(TimeZone::UTC));
     let form = if at.date() == now.date() { "%H:%M:%SZ" } else { "%Y-%m-%d %H:%M:%SZ" };
     at.strftime(form).to_string()
 }
 
-/// A number with at most five digits that say something.
+/// Formats a number with at most five significant digits.
 pub(super) fn number(value: f64) -> String {
     let size = value.abs();
     if size != 0.0 && !(1e-4..1e9).contains(&size) {
@@ -60,7 +60,7 @@ pub(super) fn number(value: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// The first letters of a text, up to a width, with an ellipsis where something is missing.
+/// Cuts a text to a width; an ellipsis marks the cut.
 pub(super) fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_short_and_never_lie_about_their_size() {
+    fn numbers_are_short_and_keep_their_order_of_magnitude() {
         for (value, text) in [
             (0.0, "0"),
             (1.0, "1"),
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_line_up_and_no_line_ends_in_spaces() {
+    fn columns_are_aligned_and_no_line_ends_in_spaces() {
         let rows = [row(["NAME", "PHASE"]), row(["a-long-name", "Stable"]), row(["b", ""])];
         assert_eq!(table(&rows), ["NAME         PHASE", "a-long-name  Stable", "b"]);
     }

@@ -1,4 +1,4 @@
-//! `wait`: until the rollout of the template that is in place now has ended.
+//! `wait`: waits until the rollout of the current template has ended.
 
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
@@ -15,21 +15,21 @@ use super::{
 };
 use crate::view::{Facts, View};
 
-/// Waits, saying on standard error what it waits for.
+/// Waits for the end of the rollout, and prints each change to standard error.
 pub(super) async fn wait(cluster: &Cluster, name: &str, limit: SignedDuration) -> Result<Code, PluginError> {
-    let world = read::read(cluster, name).await?;
+    let facts = read::read(cluster, name).await?;
     let Some(template) =
-        world.template().cloned().filter(|_| world.policy().is_some() || world.rollout.is_some())
+        facts.template().cloned().filter(|_| facts.policy().is_some() || facts.rollout.is_some())
     else {
-        let why = unmanaged(&world).unwrap_or_else(|| format!("Deployment {name} is gone"));
+        let why = unmanaged(&facts).unwrap_or_else(|| format!("Deployment {name} is gone"));
         return Err(PluginError::Nothing(why));
     };
     let limit = limit.try_into().unwrap_or_default();
     let mut shown = String::new();
-    let ended = tokio::time::timeout(limit, until(cluster, name, world, &template, &mut shown)).await;
+    let ended = tokio::time::timeout(limit, until(cluster, name, facts, &template, &mut shown)).await;
     Ok(match ended {
-        Ok(Progress::Complete(said)) => {
-            super::print(&format!("rollout {name}: complete: {said}\n"))?;
+        Ok(Progress::Complete(summary)) => {
+            super::print(&format!("rollout {name}: complete: {summary}\n"))?;
             Code::Done
         }
         Ok(Progress::RolledBack(why)) => {
@@ -37,13 +37,14 @@ pub(super) async fn wait(cluster: &Cluster, name: &str, limit: SignedDuration) -
             Code::Refused
         }
         Ok(Progress::Pending) | Err(_) => {
-            eprintln!("rollout {name}: not ended in time; last: {shown}");
+            eprintln!("rollout {name}: timed out; last state: {shown}");
             Code::Timeout
         }
     })
 }
 
-/// Looks at each change until there is an end. A cluster that can't be read is asked again: the limit ends that too.
+/// Reads the objects after each change until the rollout has ended. Failed reads are repeated until
+/// the timeout.
 async fn until(
     cluster: &Cluster,
     name: &str,
@@ -51,29 +52,29 @@ async fn until(
     template: &Value,
     shown: &mut String,
 ) -> Progress {
-    let mut news = follow(cluster, name, &Watched::Objects);
-    let mut world = first;
+    let mut updates = follow(cluster, name, &Watched::Objects);
+    let mut facts = first;
     loop {
-        let line = tree::line(&View::of(&world));
+        let line = tree::line(&View::of(&facts));
         if *shown != line {
             let now = Timestamp::now();
             eprintln!("{}  {line}", clock(now, now));
             *shown = line;
         }
-        let ended = progress(&world, template);
+        let ended = progress(&facts, template);
         if ended != Progress::Pending {
-            // The parts of one reading are of slightly different times: an end must be there in a second one too.
+            // The objects are read at slightly different times: a second read must confirm the end.
             match read::read(cluster, name).await {
                 Ok(again) if progress(&again, template) == ended => return ended,
-                Ok(again) => world = again,
+                Ok(again) => facts = again,
                 Err(_) => {}
             }
         }
-        if news.next().await.is_none() {
+        if updates.next().await.is_none() {
             return Progress::Pending;
         }
         match read::read(cluster, name).await {
-            Ok(read) => world = read,
+            Ok(read) => facts = read,
             Err(error) => *shown = crate::cluster::chain(&error),
         }
     }

@@ -1,8 +1,8 @@
-//! Where measurements and answers come from: Prometheus, and the HTTP endpoints of webhooks.
+//! The sources of measurements and gate answers: Prometheus, and the HTTP endpoints of webhooks.
 
-mod late;
 mod named;
 pub mod prometheus;
+mod timeout;
 pub mod webhook;
 
 pub use named::{Sources, SourcesError};

@@ -1,18 +1,23 @@
-//! The operator's metrics sources, by name.
+//! The metric sources of the operator's configuration, by name.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
+use jiff::Timestamp;
 use thiserror::Error;
 
-use crate::sources::prometheus::{Source, SourceConfig, SourceError};
+use crate::{
+    analysis::{ErrorClass, Outcome},
+    policy::Request,
+    sources::prometheus::{Source, SourceConfig, SourceError},
+};
 
-/// Why the sources can't be used.
+/// Why the sources are invalid.
 #[derive(Debug, Error)]
 pub enum SourcesError {
-    /// Two have one name.
-    #[error("two metrics sources are named {0}")]
+    /// Two sources have the same name.
+    #[error("prometheus.sources: two sources are named {0}: give each source a unique name")]
     Twice(String),
-    /// One can't be used.
+    /// A source is invalid.
     #[error(transparent)]
     Unusable(#[from] SourceError),
 }
@@ -22,7 +27,7 @@ pub enum SourcesError {
 pub struct Sources(BTreeMap<String, Source>);
 
 impl Sources {
-    /// Makes ready to ask these.
+    /// Creates the clients of the sources.
     pub fn new(configs: &[SourceConfig]) -> Result<Self, SourcesError> {
         let mut sources = BTreeMap::new();
         for config in configs {
@@ -33,8 +38,28 @@ impl Sources {
         Ok(Self(sources))
     }
 
-    /// The one of this name.
-    pub fn get(&self, name: &str) -> Option<&Source> {
-        self.0.get(name)
+    /// Returns the maximum age of a sample that the answer to a request can contain.
+    pub fn lookback(&self, request: &Request) -> Duration {
+        match request {
+            Request::Prometheus(request) => {
+                let source = self.0.get(&request.source);
+                source.map_or(Duration::ZERO, |source| source.lookback(&request.terms))
+            }
+        }
     }
+
+    /// Sends a request to its source, evaluated at time `at`.
+    pub async fn measure(&self, request: &Request, at: Timestamp) -> Outcome {
+        match request {
+            Request::Prometheus(request) => {
+                let Some(source) = self.0.get(&request.source) else { return missing(&request.source) };
+                source.measure(request, at).await
+            }
+        }
+    }
+}
+
+fn missing(name: &str) -> Outcome {
+    let message = format!("prometheus.sources of the operator's configuration has no source named {name}");
+    Outcome::error(ErrorClass::Unreachable, &message)
 }

@@ -18,12 +18,12 @@ use tokio::net::TcpListener;
 
 use super::metrics::Metrics;
 
-/// Whether the process can do its work: it has reached the API server.
+/// Whether the process is ready: it has reached the API server.
 #[derive(Clone, Debug, Default)]
 pub struct Ready(Arc<AtomicBool>);
 
 impl Ready {
-    /// From now on it can.
+    /// Marks the process as ready.
     pub fn set(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -33,12 +33,12 @@ impl Ready {
     }
 }
 
-/// Takes the address.
+/// Binds the address.
 pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(address).await
 }
 
-/// Serves until the process ends.
+/// Serves the endpoints until the process ends.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Ready) -> std::io::Result<()> {
     let routes = Router::new()
         .route("/metrics", get(move || async move { page(&metrics) }))

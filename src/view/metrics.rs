@@ -5,62 +5,62 @@ use serde::Serialize;
 
 use super::facts::Facts;
 use crate::{
-    analysis::{self, Outcome, Tally},
+    analysis::{self, Criterion, Outcome, Tally},
     api::RolloutStatus,
     engine,
-    policy::{self, template},
+    policy::{self, Mode},
 };
 
 /// A metric of the step.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Metric {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// The query as it is sent.
     pub query: String,
-    /// The smallest value that passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// The largest value that passes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
-    /// What it answered last.
+    /// The criterion for a Pass.
+    #[serde(flatten)]
+    pub criterion: Criterion,
+    /// Whether it is a dry run: reported, never acted on.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The result of the last query.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<Outcome>,
-    /// When it was asked last.
+    /// When it was last queried.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked_at: Option<Timestamp>,
-    /// Its looks in this step.
-    pub looks: Tally,
-    /// How many of them it needs.
+    /// The measurements in this step.
+    pub measurements: Tally,
+    /// How many measurements a verdict needs.
     pub needs: u32,
-    /// How many of them may fail.
+    /// How many measurements may fail.
     pub may_fail: u32,
-    /// What they come to.
+    /// The verdict of the measurements.
     pub verdict: String,
 }
 
-/// The metrics of the policy that the rollout began with, as the controller understands it.
+/// Returns the metrics of the policy with which the rollout started.
 pub(super) fn metrics(facts: &Facts, status: &RolloutStatus) -> Vec<Metric> {
     let Some(trial) = &status.trial else { return Vec::new() };
-    let Some(valid) = trial.policy.as_ref().and_then(|spec| policy::valid(spec).ok()) else {
+    let Some(valid) = trial.policy.as_ref().and_then(|stored| policy::stored(stored).ok()) else {
         return Vec::new();
     };
-    let variables = engine::variables(&facts.namespace, &facts.name, status, valid.interval);
+    let variables = engine::variables(&facts.namespace, &facts.name, status);
     let metric = |metric: &policy::Metric| {
         let state = trial.metrics.get(&metric.name).cloned().unwrap_or_default();
         Metric {
             name: metric.name.clone(),
-            query: template::render(&metric.query, &variables).unwrap_or_else(|_| metric.query.clone()),
-            min: metric.threshold.min,
-            max: metric.threshold.max,
+            query: metric.source.query().render(&variables),
+            criterion: metric.criterion,
+            dry_run: metric.mode == Mode::DryRun,
             last: state.last,
             asked_at: state.asked_at,
             needs: metric.limits.min_measurements,
             may_fail: metric.limits.failure_limit,
             verdict: analysis::verdict(&metric.limits, &state.tally).to_string(),
-            looks: state.tally,
+            measurements: state.tally,
         }
     };
     valid.metrics.iter().map(metric).collect()

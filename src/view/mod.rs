@@ -1,5 +1,5 @@
-//! The read model: a rollout as people look at it, made from what was read of the cluster. The plugin
-//! shows it as a tree, an explanation or JSON.
+//! The read model: a rollout as users see it, computed from the objects of one Deployment. The
+//! plugin prints it as a tree, an explanation or JSON.
 
 mod facts;
 mod metrics;

@@ -1,4 +1,4 @@
-//! A rollout as people look at it: one value, made from what was read, printed as a tree, an explanation or JSON.
+//! A rollout as users see it: one value, printed as a tree, an explanation or JSON.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
@@ -8,11 +8,13 @@ use super::{
     metrics::{Metric, metrics},
     versions::{Running, versions},
 };
-use crate::api::{
-    Failure, Handover, Opened, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting,
+use crate::{
+    api::{Failure, Handover, Opened, Past, Phase, RolloutSpec, RolloutStatus, Trial, Version, Waiting},
+    engine,
+    traffic::Weight,
 };
 
-/// A rollout as people look at it.
+/// A rollout as users see it.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct View {
@@ -27,62 +29,64 @@ pub(crate) struct View {
     pub held: bool,
     /// The Deployment's replicas.
     pub replicas: i64,
-    /// The Deployment's generation.
-    pub generation: i64,
-    /// Where the rollout is.
+    /// The hash of the Deployment's pod template, as in status.templateHash.
+    pub template_hash: String,
+    /// The phase.
     pub phase: Phase,
-    /// The step, counted from 1; 0 while none has begun.
+    /// The step, counted from 1; 0 before the first step.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub step: Option<usize>,
-    /// Of how many.
+    /// The number of steps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
-    /// Where the handover is.
+    /// The stage of the handover.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handover: Option<Handover>,
-    /// Whether the canary's pods are the Deployment's already, so that there is no way back.
+    /// Whether the Deployment already owns the canary's pods, so that a rollback is no longer
+    /// possible.
     pub handed_over: bool,
-    /// Whether a rollout is in flight.
-    pub in_flight: bool,
-    /// The Service of a preview, where the rollout has one: nobody else is sent there before the switch.
+    /// Whether a rollout is in progress.
+    pub in_progress: bool,
+    /// The Service of the preview, in blue-green. Before the switch, only its clients reach the
+    /// preview.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub preview: Option<String>,
-    /// The canary's weight as the route or the Services say, in percent.
+    /// The canary's desired weight, as written to the route or the Services.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub weight: Option<u8>,
-    /// The canary's share as clients see it, in percent, where it can be read.
+    pub weight: Option<Weight>,
+    /// The canary's observed weight, where it can be queried.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub observed_weight: Option<u8>,
+    pub observed_weight: Option<Weight>,
     /// The verdict of the step so far.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<String>,
-    /// What is awaited.
+    /// What the rollout waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waiting: Option<Waiting>,
-    /// The gates that opened so far, and who or what opened them.
+    /// The gates that have opened, and who or what opened them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<Opened>,
-    /// Why traffic was taken back.
+    /// Why the traffic returned to stable.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// The versions: stable, the canary, and others that still have pods.
+    /// The versions: stable, the canary, and other versions that still have pods.
     pub versions: Vec<Running>,
     /// The metrics of the step.
     pub metrics: Vec<Metric>,
-    /// What people asked for.
+    /// The intents.
     pub intents: RolloutSpec,
-    /// How often the revision was tried.
+    /// The number of attempts of the revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,
     /// The conditions.
     pub conditions: Vec<Condition>,
-    /// The rollouts that ended, the latest last.
+    /// The rollouts that have ended, the latest last.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Past>,
 }
 
 impl View {
-    /// Puts together what was read.
+    /// Computes the view of the objects.
     pub(crate) fn of(facts: &Facts) -> Self {
         let (spec, status) = facts
             .rollout
@@ -90,20 +94,19 @@ impl View {
             .map_or_else(Default::default, |rollout| (rollout.spec, rollout.status.unwrap_or_default()));
         let deployment = facts.deployment.clone().unwrap_or_default();
         let trial = status.trial.as_ref();
-        let (step, steps) = status.step.as_deref().and_then(steps).unzip();
         Self {
             namespace: facts.namespace.clone(),
             name: facts.name.clone(),
             policy: facts.policy().map(str::to_owned),
             held: facts.held(),
             replicas: deployment["spec"]["replicas"].as_i64().unwrap_or(0),
-            generation: facts.generation(),
+            template_hash: engine::hash(&deployment["spec"]["template"]),
             phase: status.phase,
-            step,
-            steps,
+            step: status.step,
+            steps: status.steps,
             handover: trial.and_then(|trial| trial.handover),
             handed_over: handed_over(facts, &status),
-            in_flight: trial.is_some(),
+            in_progress: trial.is_some(),
             preview: trial.and_then(preview),
             weight: status.weight,
             observed_weight: status.observed_weight,
@@ -120,61 +123,57 @@ impl View {
         }
     }
 
-    /// A condition.
+    /// Returns a condition by its type.
     pub(crate) fn condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.type_ == kind)
     }
 
-    /// The version in this role.
+    /// Returns the version in this role.
     pub(crate) fn version(&self, role: &str) -> Option<&Running> {
         self.versions.iter().find(|version| version.role == role)
     }
 
-    /// The version on trial, or the one that was rejected.
+    /// Returns the canary, or the version that was rejected.
     pub(crate) fn candidate(&self) -> Option<&Version> {
-        let tried = |version: &&Running| matches!(version.role, "canary" | "rejected");
-        self.versions.iter().find(tried).map(|found| &found.version)
+        let candidate = |version: &&Running| matches!(version.role, "canary" | "rejected");
+        self.versions.iter().find(candidate).map(|found| &found.version)
     }
 
-    /// The revision that an intent is for: the one on trial or rejected, else the generation of a held Deployment.
+    /// Returns the revision that an intent names: that of the canary or of the rejected version if
+    /// it has the Deployment's template, otherwise the hash of the held template.
     pub(crate) fn revision(&self) -> Option<String> {
-        match self.candidate().filter(|_| self.in_flight || self.phase == Phase::RolledBack) {
+        match self.candidate().filter(|_| self.in_progress || self.phase == Phase::RolledBack) {
             Some(version) => Some(version.revision.clone()),
-            None => self.held.then(|| self.generation.to_string()),
+            None => self.held.then(|| self.template_hash.clone()),
         }
     }
 
-    /// Whether an intent of this revision is for the rollout of now: it may have been set by generation, before there was
-    /// a revision.
+    /// Returns whether an intent with this revision applies to the current rollout. It may name the
+    /// hash of the template, if it was set before there was a revision.
     pub(crate) fn means(&self, revision: &str) -> bool {
-        let minted = self.candidate().is_some_and(|version| version.generation.to_string() == revision);
-        minted || self.revision().is_some_and(|now| now == revision)
+        let by_hash = self.candidate().is_some_and(|version| version.template_hash == revision);
+        by_hash || self.revision().is_some_and(|now| now == revision)
     }
 
-    /// The tag of the version on trial, or of the one that was rejected.
+    /// Returns the tag of the canary, or of the version that was rejected.
     pub(crate) fn tag(&self) -> &str {
         self.candidate().map_or("the held template", |version| &version.tag)
     }
 
-    /// Whether a person's pause stands for the revision of now.
+    /// Returns whether the current revision is paused by a user.
     pub(crate) fn paused(&self) -> bool {
         self.intents.pause.as_ref().is_some_and(|pause| self.means(&pause.revision))
     }
 }
 
-/// The Service of the preview, if the rollout has one. A version that comes back in one switch has none.
+/// Returns the Service of the preview, in blue-green. A return to an earlier version in one switch
+/// has no preview.
 fn preview(trial: &Trial) -> Option<String> {
-    let blue_green = trial.policy.as_ref().is_some_and(|policy| policy.strategy.blue_green.is_some());
+    let blue_green = trial.policy.as_ref().is_some_and(|policy| policy["strategy"]["blueGreen"].is_object());
     (blue_green && !trial.returning).then(|| trial.canary_service.clone())
 }
 
-/// `2/4` as two numbers.
-fn steps(text: &str) -> Option<(usize, usize)> {
-    let (step, steps) = text.split_once('/')?;
-    Some((step.parse().ok()?, steps.parse().ok()?))
-}
-
-/// The Deployment owns the canary, or is let go for its own pods.
+/// Returns whether the Deployment owns the canary, or is released to start its own pods.
 fn handed_over(facts: &Facts, status: &RolloutStatus) -> bool {
     let stage = status.trial.as_ref().and_then(|trial| trial.handover);
     let owned = |name: &str| {
@@ -183,9 +182,11 @@ fn handed_over(facts: &Facts, status: &RolloutStatus) -> bool {
         owners.into_iter().flatten().any(|owner| owner["kind"] == "Deployment" && owner["controller"] == true)
     };
     match stage {
-        Some(Handover::Released | Handover::Draining | Handover::Replaced) => true,
-        Some(Handover::Native) => !facts.held(),
-        Some(Handover::Adopted) => status.canary.as_ref().is_some_and(|canary| owned(&canary.replica_set)),
+        Some(Handover::Releasing | Handover::Draining | Handover::RemovingCanary) => true,
+        Some(Handover::NativeRollout) => !facts.held(),
+        Some(Handover::Transferring) => {
+            status.canary.as_ref().is_some_and(|canary| owned(&canary.replica_set))
+        }
         _ => false,
     }
 }

@@ -11,6 +11,7 @@ use super::facts::Facts;
 use crate::{
     api::{HASH, Phase, RolloutStatus, Version},
     engine,
+    traffic::Weight,
 };
 
 /// A version and its pods.
@@ -22,12 +23,12 @@ pub(crate) struct Running {
     /// Its revision, `ReplicaSet` and tag.
     #[serde(flatten)]
     pub version: Version,
-    /// Its share of the routed traffic, in percent.
+    /// The share of the traffic that the route gives it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub share: Option<u8>,
-    /// How many pods it is to have.
+    pub share: Option<Weight>,
+    /// The desired number of pods.
     pub replicas: i64,
-    /// Its pods.
+    /// The pods.
     pub pods: Vec<RunningPod>,
 }
 
@@ -35,20 +36,20 @@ pub(crate) struct Running {
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct RunningPod {
-    /// Its name.
+    /// The name.
     pub name: String,
     /// Whether it is ready.
     pub ready: bool,
-    /// Its state in a word, as kubectl prints it.
+    /// The state, as kubectl prints it.
     pub state: String,
-    /// The most restarts of one of its containers.
+    /// The highest restart count of its containers.
     pub restarts: i32,
     /// When it was created.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
 }
 
-/// Stable, the canary, and others that still have pods.
+/// Returns stable, the canary, and other versions that still have pods.
 pub(super) fn versions(facts: &Facts, status: &RolloutStatus) -> Vec<Running> {
     let mut pods: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
     for pod in &facts.pods {
@@ -58,7 +59,7 @@ pub(super) fn versions(facts: &Facts, status: &RolloutStatus) -> Vec<Running> {
     let trial = status.trial.is_some();
     let canary = status.weight.filter(|_| trial);
     let rejected = if status.phase == Phase::RolledBack { "rejected" } else { "canary" };
-    let stable_share = if trial { canary.map(|weight| 100 - weight.min(100)) } else { Some(100) };
+    let stable_share = if trial { canary.map(Weight::rest) } else { Some(Weight::ALL) };
     let known =
         [(status.stable.as_ref(), "stable", stable_share), (status.canary.as_ref(), rejected, canary)];
     let mut versions = Vec::new();
@@ -73,7 +74,7 @@ pub(super) fn versions(facts: &Facts, status: &RolloutStatus) -> Vec<Running> {
             version: version.clone(),
             share,
             replicas: replicas.unwrap_or(0),
-            pods: of(pods.remove(version.revision.as_str())),
+            pods: sorted(pods.remove(version.revision.as_str())),
         });
     }
     for (hash, pods) in pods {
@@ -88,17 +89,17 @@ pub(super) fn versions(facts: &Facts, status: &RolloutStatus) -> Vec<Running> {
                 revision: hash.to_owned(),
                 replica_set: text("/metadata/name"),
                 tag,
-                generation: 0,
+                ..Version::default()
             },
             share: None,
             replicas: set.and_then(|set| set["spec"]["replicas"].as_i64()).unwrap_or(0),
-            pods: of(Some(pods)),
+            pods: sorted(Some(pods)),
         });
     }
     versions
 }
 
-fn of(pods: Option<Vec<&Pod>>) -> Vec<RunningPod> {
+fn sorted(pods: Option<Vec<&Pod>>) -> Vec<RunningPod> {
     let mut pods: Vec<RunningPod> = pods.unwrap_or_default().into_iter().map(pod).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     pods
@@ -108,12 +109,12 @@ fn pod(pod: &Pod) -> RunningPod {
     let status = pod.status.clone().unwrap_or_default();
     let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
     let containers = || status.container_statuses.iter().flatten();
-    let trouble = containers().find_map(|container| {
+    let problem = containers().find_map(|container| {
         let state = container.state.as_ref()?;
         let waiting = state.waiting.as_ref().and_then(|waiting| waiting.reason.clone());
         waiting.or_else(|| state.terminated.as_ref().and_then(|ended| ended.reason.clone()))
     });
-    let state = match (&pod.metadata.deletion_timestamp, trouble) {
+    let state = match (&pod.metadata.deletion_timestamp, problem) {
         (Some(_), _) => "Terminating".to_owned(),
         (None, Some(reason)) => reason,
         (None, None) => status.phase.clone().unwrap_or_else(|| "Pending".to_owned()),

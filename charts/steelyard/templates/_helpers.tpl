@@ -10,7 +10,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Not empty where the policy that holds a changed Deployment is installed. */}}
+{{/* Not empty if the policy that holds a changed Deployment is installed. */}}
 {{- define "steelyard.holds" -}}
 {{- if eq .Values.admission.hold "always" -}}
 yes
@@ -19,7 +19,7 @@ yes
 {{- end -}}
 {{- end }}
 
-{{/* Sources or webhooks (all) as the program reads them: what lies in Secrets and ConfigMaps is a file there, in a folder (at). */}}
+{{/* Sources or webhooks (all) as the program reads them. Secrets and ConfigMaps are files in a folder (at). */}}
 {{- define "steelyard.endpoints" -}}
 {{- $all := list }}
 {{- $at := .at }}
@@ -42,7 +42,7 @@ yes
 {{- toYaml $all }}
 {{- end }}
 
-{{/* What they take from Secrets and ConfigMaps: name, folder and volume of each. */}}
+{{/* The Secrets and ConfigMaps that they use: name, folder and volume of each. */}}
 {{- define "steelyard.endpointFiles" -}}
 {{- $all := list }}
 {{- $at := .at }}

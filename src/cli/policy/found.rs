@@ -1,24 +1,25 @@
-//! A policy that was found in a file.
+//! A policy in a file.
 
 use serde_json::Value;
 
-use crate::{api::RolloutPolicySpec, policy::Document};
+use crate::policy::{Document, Policy};
 
-/// One policy that was found.
+/// A policy in a file.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) file: String,
     pub(super) document: Document,
-    /// Where in the document the policy is: empty but for items of a List.
+    /// The path of the policy in the document; empty unless it is an item of a List.
     pub(super) at: String,
     pub(super) value: Value,
-    pub(super) spec: Option<RolloutPolicySpec>,
+    /// The compiled policy; `None` if it is invalid.
+    pub(super) policy: Option<Policy>,
 }
 
 impl Found {
-    /// Kind and name.
-    pub(super) fn told(&self) -> String {
-        let word = |pointer: &str| self.value.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
-        format!("{} {}", word("/kind"), word("/metadata/name"))
+    /// Returns kind and name.
+    pub(super) fn title(&self) -> String {
+        let text = |pointer: &str| self.value.pointer(pointer).and_then(Value::as_str).unwrap_or("?");
+        format!("{} {}", text("/kind"), text("/metadata/name"))
     }
 }

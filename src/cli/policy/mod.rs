@@ -1,20 +1,21 @@
-//! `steelyard policy ...`: what can be said of policies without a cluster.
+//! `steelyard policy ...`: works on policies without a cluster.
 
-mod ask;
 mod check;
 mod found;
+mod queries;
 mod reference;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
-/// What to do with policies.
+/// The commands for policies.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Check policy files: every fault at once, each with file, line and column. Exits with 0 if there is none, 1 if there is one, 2 if a file can't be read.
+    /// Check policy files and report every error with file, line and column. Exit codes: 0 no
+    /// error, 1 errors, 2 a file can't be read.
     Check(check::Options),
-    /// Print the reference of all fields, as Markdown.
+    /// Print the reference of all fields as Markdown.
     Reference,
 }
 

@@ -1,4 +1,4 @@
-//! Raw objects into the values of a [`Snapshot`](crate::engine::Snapshot). Pure.
+//! Decodes raw objects into the values of a [`Snapshot`](crate::engine::Snapshot). Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,8 +8,11 @@ use serde_json::Value;
 use super::client::MANAGER;
 use crate::{
     api::{EPOCH, HASH},
-    engine::{Backend, Deployment, Exposure, Meta, Owner, Pod, ReplicaSet, Rollout, Route, Service},
-    traffic::gateway,
+    engine::{
+        Backend, Deployment, Exposure, Meta, Owner, Pod, ReplicaSet, Restarts, Rollout, Service, Trouble,
+        ownership,
+    },
+    traffic::{Object, Resource},
 };
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
@@ -24,19 +27,21 @@ fn count(value: &Value, path: &str, default: i32) -> i32 {
     value.pointer(path).and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok()).unwrap_or(default)
 }
 
-/// A map of strings at `path`; empty where there is none.
+/// Returns the map of strings at `path`; empty if there is none.
 pub fn strings(value: &Value, path: &str) -> BTreeMap<String, String> {
     let Some(map) = value.pointer(path).and_then(Value::as_object) else { return BTreeMap::new() };
     map.iter().filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect()
 }
 
-/// Name, identity and version. The epoch is a label on Deployments and an annotation on all else.
+/// Returns the metadata. The leadership epoch is a label of Deployments and an annotation of all
+/// other objects.
 pub fn meta(object: &Value) -> Meta {
     let labels = strings(object, "/metadata/labels");
     let annotations = strings(object, "/metadata/annotations");
     let epoch =
         labels.get(EPOCH).or_else(|| annotations.get(EPOCH)).and_then(|e| e.parse().ok()).unwrap_or(0);
     Meta {
+        namespace: text(object, "/metadata/namespace").to_owned(),
         name: text(object, "/metadata/name").to_owned(),
         uid: text(object, "/metadata/uid").to_owned(),
         version: text(object, "/metadata/resourceVersion").to_owned(),
@@ -45,13 +50,15 @@ pub fn meta(object: &Value) -> Meta {
         epoch,
         labels,
         annotations,
+        owners: owners(object).map(|owner| text(owner, "/uid").to_owned()).collect(),
         created: text(object, "/metadata/creationTimestamp").parse::<Timestamp>().ok(),
         managed: managed(object),
     }
 }
 
-/// Where we are among those who set an object's fields. The API server gives a record back that would lose its last entry
-/// (apimachinery, `FieldManager.Update`), so there must be somebody else.
+/// Returns the indexes of Steelyard's entries in `managedFields`; none if no other manager has an
+/// entry, because the API server restores a list that would become empty (apimachinery,
+/// `FieldManager.Update`).
 fn managed(object: &Value) -> Vec<usize> {
     let entries = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     let entries = entries.map(Vec::as_slice).unwrap_or_default();
@@ -59,7 +66,7 @@ fn managed(object: &Value) -> Vec<usize> {
     if ours.len() < entries.len() { ours } else { Vec::new() }
 }
 
-/// A Deployment.
+/// Decodes a Deployment.
 pub fn deployment(object: &Value) -> Deployment {
     let replicas = count(object, "/spec/replicas", 1);
     let recreate = text(object, "/spec/strategy/type") == "Recreate";
@@ -81,7 +88,8 @@ pub fn deployment(object: &Value) -> Deployment {
     }
 }
 
-/// `maxSurge` of `replicas`: a number, or a percentage rounded up; 25 % where it isn't said.
+/// Returns the number of pods of `maxSurge`: a number, or a percentage of `replicas` rounded up; 25
+/// % by default.
 pub fn surge(value: Option<&Value>, replicas: i32) -> i32 {
     match value {
         Some(Value::Number(n)) => n.as_i64().and_then(|n| i32::try_from(n).ok()).unwrap_or(0),
@@ -98,7 +106,7 @@ fn share(percent: i64, replicas: i32) -> i32 {
     i32::try_from(product.saturating_add(99) / 100).unwrap_or(i32::MAX)
 }
 
-/// A `ReplicaSet`, its template without the hash label.
+/// Decodes a `ReplicaSet`; its template loses the `pod-template-hash` label.
 pub fn replica_set(object: &Value) -> ReplicaSet {
     let mut template = object.pointer("/spec/template").cloned().unwrap_or_default();
     if let Some(labels) = template.pointer_mut("/metadata/labels").and_then(Value::as_object_mut) {
@@ -118,102 +126,142 @@ pub fn replica_set(object: &Value) -> ReplicaSet {
     }
 }
 
-/// Why a `ReplicaSet` can't create its pods, such as a quota.
+/// Returns why a `ReplicaSet` can't create pods, such as an exceeded quota.
 fn failure(set: &Value) -> Option<String> {
     condition(set, "ReplicaFailure", "True").map(|c| text(c, "/message").to_owned())
 }
 
-/// The condition of this type, if it has this status.
+/// Returns the condition of this type, if it has this status.
 fn condition<'a>(object: &'a Value, kind: &str, status: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array)?;
     conditions.iter().find(|c| text(c, "/type") == kind && text(c, "/status") == status)
 }
 
-/// The uid of an object's controller; empty without one.
+/// Returns the uid of an object's controller; empty without one.
 pub fn controller(object: &Value) -> String {
-    owned_by(object).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default()
+    controller_reference(object).map(|owner| text(owner, "/uid").to_owned()).unwrap_or_default()
 }
 
 fn hash(object: &Value) -> String {
     strings(object, "/metadata/labels").remove(HASH).unwrap_or_default()
 }
 
-/// A Service with the pods behind it that are ready.
-pub fn service(object: &Value, ready: BTreeSet<String>) -> Service {
+/// Decodes a Service, without its ready pods.
+pub fn service(object: &Value) -> Service {
     let local = |path| text(object, path) == "Local";
     Service {
         meta: meta(object),
         selector: strings(object, "/spec/selector"),
         ports: object.pointer("/spec/ports").cloned().unwrap_or_default(),
-        exposure: if local("/spec/externalTrafficPolicy") || local("/spec/internalTrafficPolicy") {
+        exposure: if text(object, "/spec/type") == "ExternalName" {
+            Exposure::ExternalName
+        } else if text(object, "/spec/clusterIP") == "None" {
+            Exposure::Headless
+        } else if local("/spec/externalTrafficPolicy") || local("/spec/internalTrafficPolicy") {
             Exposure::Local
         } else if text(object, "/spec/type") == "LoadBalancer" {
             Exposure::LoadBalancer
         } else {
             Exposure::Cluster
         },
-        ready,
-        strangers: BTreeSet::new(),
-        rivals: Vec::new(),
+        ready: BTreeSet::new(),
+        unrelated_pods: BTreeSet::new(),
+        claimants: Vec::new(),
     }
 }
 
-/// A selector without the hash, as the API server's query parameter.
+/// Returns a selector without `pod-template-hash` as a query parameter of the API server.
 pub fn unpinned(selector: &BTreeMap<String, String>) -> String {
     let terms: Vec<_> =
         selector.iter().filter(|(k, _)| *k != HASH).map(|(k, v)| format!("{k}={v}")).collect();
     terms.join(",")
 }
 
-/// A pod that a Service selects, with its owner; none if it has ended or is ending.
+/// Decodes a pod that a Service selects, with its owner; `None` if the pod has terminated or is
+/// terminating.
 pub fn backend(pod: &Value) -> Option<Backend> {
     let ended = ["Succeeded", "Failed"].contains(&text(pod, "/status/phase"));
     if ended || pod.pointer("/metadata/deletionTimestamp").is_some() {
         return None;
     }
-    let set = owned_by(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
+    let set = controller_reference(pod).filter(|owner| text(owner, "/kind") == "ReplicaSet");
     let owner = set.map_or(Owner::Other, |owner| Owner::ReplicaSet(text(owner, "/uid").to_owned()));
     Some(Backend { name: text(pod, "/metadata/name").to_owned(), owner })
 }
 
-/// The owner that controls an object.
-fn owned_by(object: &Value) -> Option<&Value> {
-    let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
-    owners.into_iter().flatten().find(|o| o.get("controller") == Some(&Value::Bool(true)))
+/// Returns the owner references of an object.
+fn owners(object: &Value) -> impl Iterator<Item = &Value> {
+    object.pointer("/metadata/ownerReferences").and_then(Value::as_array).into_iter().flatten()
 }
 
-/// Of these `EndpointSlices`, the names of the ready pods by Service.
-pub fn endpoints(slices: &[Value]) -> BTreeMap<String, BTreeSet<String>> {
-    let mut ready: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+/// Returns the owner reference of an object's controller.
+fn controller_reference(object: &Value) -> Option<&Value> {
+    owners(object).find(|owner| owner.get("controller") == Some(&Value::Bool(true)))
+}
+
+/// Some endpoints of a Service: those with the same ports.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Endpoints {
+    /// The names of the ports.
+    ports: BTreeSet<String>,
+    /// The names of the ready pods.
+    ready: BTreeSet<String>,
+}
+
+/// Returns the ready endpoints in `EndpointSlices`, by Service.
+pub fn endpoints(slices: &[Value]) -> BTreeMap<String, Vec<Endpoints>> {
+    let mut found: BTreeMap<String, Vec<Endpoints>> = BTreeMap::new();
     for slice in slices {
-        let ports = slice.get("ports").and_then(Value::as_array).is_some_and(|p| !p.is_empty());
         let Some(service) = strings(slice, "/metadata/labels").remove("kubernetes.io/service-name") else {
             continue;
         };
-        let endpoints = slice.get("endpoints").and_then(Value::as_array);
-        for endpoint in endpoints.into_iter().flatten().filter(|_| ports) {
+        let items = |name| slice.get(name).and_then(Value::as_array).into_iter().flatten();
+        let ready = items("endpoints").filter(|endpoint| {
             let is = |path| endpoint.pointer(path) == Some(&Value::Bool(true));
-            let pod = text(endpoint, "/targetRef/name");
-            if is("/conditions/ready") && !is("/conditions/terminating") && !pod.is_empty() {
-                ready.entry(service.clone()).or_default().insert(pod.to_owned());
-            }
-        }
+            is("/conditions/ready") && !is("/conditions/terminating")
+        });
+        let ready = ready.map(|endpoint| text(endpoint, "/targetRef/name").to_owned());
+        found.entry(service).or_default().push(Endpoints {
+            ports: items("ports").map(|port| text(port, "/name").to_owned()).collect(),
+            ready: ready.filter(|pod| !pod.is_empty()).collect(),
+        });
     }
-    ready
+    found
 }
 
-/// A pod.
+/// Returns the pods that are ready on each port of a Service that they can serve: a pod without one
+/// of its named ports is not waited for there. Without ports, as a headless Service may be, all
+/// pods that are ready.
+pub fn ready(endpoints: &[Endpoints], ports: &Value, pods: &[Value]) -> BTreeSet<String> {
+    let all = endpoints.iter().flat_map(|some| &some.ready);
+    if ports.as_array().is_none_or(Vec::is_empty) {
+        return all.cloned().collect();
+    }
+    let on = |port: &String, pod: &str| {
+        endpoints.iter().any(|some| some.ports.contains(port) && some.ready.contains(pod))
+    };
+    let by_name: BTreeMap<&str, &Value> =
+        pods.iter().map(|object| (text(object, "/metadata/name"), object)).collect();
+    let known = all.filter(|pod| {
+        let served = by_name.get(pod.as_str()).map(|object| ownership::served(ports, &[object]));
+        served.is_some_and(|served| !served.is_empty() && served.iter().all(|port| on(port, pod)))
+    });
+    known.cloned().collect()
+}
+
+/// Decodes a pod.
 pub fn pod(object: &Value) -> Pod {
     Pod {
         name: text(object, "/metadata/name").to_owned(),
         hash: hash(object),
         trouble: trouble(object),
         unready: condition(object, "Ready", "False").map(|c| text(c, "/message").to_owned()),
-        restarts: containers(object).map(|c| count(c, "/restartCount", 0)).max().unwrap_or(0),
+        restarts: restarts(object),
         deleting: object.pointer("/metadata/deletionTimestamp").is_some(),
     }
 }
 
+/// Returns the statuses of a pod's containers; of init containers too.
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     ["/status/initContainerStatuses", "/status/containerStatuses"]
         .into_iter()
@@ -221,10 +269,31 @@ fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
         .flatten()
 }
 
-/// What the kubelet and the scheduler say when a pod can't run.
-fn trouble(pod: &Value) -> Option<(String, String)> {
+/// Returns whether a container of a pod is an init container that has to finish before the others
+/// start. One that runs beside them is none.
+fn is_init(pod: &Value, container: &str) -> bool {
+    let all = pod.pointer("/spec/initContainers").and_then(Value::as_array).into_iter().flatten();
+    let mut own = all.filter(|init| text(init, "/name") == container);
+    own.any(|init| text(init, "/restartPolicy") != "Always")
+}
+
+fn restarts(pod: &Value) -> Option<Restarts> {
+    let counted = containers(pod).filter(|status| !is_init(pod, text(status, "/name")));
+    let all = counted.map(|status| Restarts {
+        container: text(status, "/name").to_owned(),
+        count: count(status, "/restartCount", 0),
+        backing_off: text(status, "/state/waiting/reason") == BACK_OFF,
+    });
+    all.filter(|it| it.backing_off || it.count > 0).max_by_key(|it| (it.backing_off, it.count))
+}
+
+/// The reason of a container that the kubelet restarts after a pause.
+const BACK_OFF: &str = "CrashLoopBackOff";
+
+/// Returns the reason and message of the kubelet or the scheduler if a pod can't run.
+fn trouble(pod: &Value) -> Option<Trouble> {
     const REASONS: [&str; 8] = [
-        "CrashLoopBackOff",
+        BACK_OFF,
         "ErrImagePull",
         "ImagePullBackOff",
         "InvalidImageName",
@@ -233,26 +302,28 @@ fn trouble(pod: &Value) -> Option<(String, String)> {
         "CreateContainerConfigError",
         "RunContainerError",
     ];
-    let waiting = containers(pod)
-        .filter_map(|c| c.pointer("/state/waiting"))
-        .find(|w| REASONS.contains(&text(w, "/reason")))
-        .map(|w| (text(w, "/reason").to_owned(), text(w, "/message").to_owned()));
+    let of = |container: Option<&Value>, why: &Value| Trouble {
+        container: container.map(|container| text(container, "/name").to_owned()),
+        reason: text(why, "/reason").to_owned(),
+        message: text(why, "/message").to_owned(),
+    };
+    let waiting = containers(pod).find_map(|container| {
+        let waiting = container.pointer("/state/waiting")?;
+        REASONS.contains(&text(waiting, "/reason")).then(|| of(Some(container), waiting))
+    });
     waiting.or_else(|| {
-        let refused = condition(pod, "PodScheduled", "False")?;
-        (text(refused, "/reason") == "Unschedulable").then_some(())?;
-        Some(("Unschedulable".to_owned(), text(refused, "/message").to_owned()))
+        let unscheduled = condition(pod, "PodScheduled", "False")?;
+        (text(unscheduled, "/reason") == "Unschedulable").then(|| of(None, unscheduled))
     })
 }
 
-/// An `HTTPRoute`.
-pub fn route(object: &Value) -> Route {
-    let meta = meta(object);
-    let status = object.get("status").cloned().unwrap_or_default();
-    let acceptance = gateway::accepted(&status, meta.generation);
-    Route { meta, spec: object.get("spec").cloned().unwrap_or_default(), acceptance }
+/// Decodes an object that a router reads.
+pub fn object(resource: &'static Resource, object: &Value) -> Object {
+    let part = |name| object.get(name).cloned().unwrap_or_default();
+    Object { resource, meta: meta(object), spec: part("spec"), status: part("status") }
 }
 
-/// A Rollout, or why it can't be read.
+/// Decodes a Rollout.
 pub fn rollout(object: &Value) -> Result<Rollout, serde_json::Error> {
     let part = |name: &str| {
         object.get(name).filter(|v| !v.is_null()).cloned().unwrap_or_else(|| serde_json::json!({}))
@@ -268,7 +339,8 @@ pub fn rollout(object: &Value) -> Result<Rollout, serde_json::Error> {
     })
 }
 
-/// A label selector as the API server's query parameter; nothing where it would match everything.
+/// Returns a label selector as a query parameter of the API server; `None` if it would match
+/// everything.
 pub fn selector(selector: &Value) -> Option<String> {
     let mut terms: Vec<String> =
         strings(selector, "/matchLabels").into_iter().map(|(k, v)| format!("{k}={v}")).collect();

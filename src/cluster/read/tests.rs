@@ -3,7 +3,7 @@ use serde_json::json;
 use super::*;
 
 #[test]
-fn a_surge_in_percent_is_rounded_up_and_a_quarter_where_it_is_not_said() {
+fn max_surge_in_percent_is_rounded_up_and_25_percent_by_default() {
     assert_eq!(surge(Some(&json!("25%")), 5), 2);
     assert_eq!(surge(Some(&json!("0%")), 5), 0);
     assert_eq!(surge(Some(&json!(3)), 5), 3);
@@ -12,19 +12,59 @@ fn a_surge_in_percent_is_rounded_up_and_a_quarter_where_it_is_not_said() {
 }
 
 #[test]
-fn only_ready_addresses_that_are_not_terminating_count_as_endpoints() {
+fn only_ready_endpoints_that_are_not_terminating_count() {
     let endpoint = |name: &str, ready: bool, terminating: bool| json!({"conditions": {"ready": ready, "terminating": terminating}, "targetRef": {"name": name}});
-    let slice = |ports: Value| {
-        json!({"metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "ports": ports,
-            "endpoints": [endpoint("a", true, false), endpoint("b", false, false), endpoint("c", true, true)]})
-    };
-    let ready = endpoints(&[slice(json!([{"port": 80}]))]);
-    assert_eq!(ready["web"], BTreeSet::from(["a".to_owned()]));
-    assert!(endpoints(&[slice(json!([]))]).is_empty(), "no port, no endpoint");
+    let slice = json!({"metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "ports": [{"port": 80}],
+        "endpoints": [endpoint("a", true, false), endpoint("b", false, false), endpoint("c", true, true)]});
+    let pods = ["a", "b", "c"].map(|name| json!({"metadata": {"name": name}}));
+    let found = ready(&endpoints(&[slice])["web"], &json!([{"port": 80}]), &pods);
+    assert_eq!(found, BTreeSet::from(["a".to_owned()]));
 }
 
 #[test]
-fn a_template_keeps_fields_that_no_struct_knows_and_loses_only_the_hash() {
+fn a_pod_is_ready_behind_a_service_if_it_is_on_each_port_that_it_serves() {
+    let slice = |ports: Value, pods: &[&str]| {
+        let endpoint = |name: &&str| json!({"conditions": {"ready": true}, "targetRef": {"name": name}});
+        json!({"metadata": {"labels": {"kubernetes.io/service-name": "web"}}, "ports": ports,
+            "endpoints": pods.iter().map(endpoint).collect::<Vec<_>>()})
+    };
+    let pod = |name: &str, ports: &[&str]| {
+        let ports: Vec<_> = ports.iter().map(|port| json!({"name": port})).collect();
+        json!({"metadata": {"name": name}, "spec": {"containers": [{"ports": ports}]}})
+    };
+    let ports = json!([
+        {"name": "http", "port": 80, "targetPort": "http"},
+        {"name": "admin", "port": 81, "targetPort": "admin"},
+    ]);
+    let pods = [
+        pod("both", &["http", "admin"]),
+        pod("late", &["http", "admin"]),
+        pod("one", &["admin"]),
+        pod("none", &[]),
+    ];
+    // As the EndpointSlice controller groups them: by the ports that it found.
+    let slices = [
+        slice(json!([{"name": "http", "port": 80}, {"name": "admin", "port": 81}]), &["both"]),
+        slice(json!([{"name": "admin", "port": 81}]), &["one", "late"]),
+        slice(json!([]), &["none"]),
+    ];
+    let found = ready(&endpoints(&slices)["web"], &ports, &pods);
+    assert_eq!(found.iter().map(String::as_str).collect::<Vec<_>>(), ["both", "one"]);
+    let headless = ready(&endpoints(&[slice(Value::Null, &["both", "none"])])["web"], &Value::Null, &pods);
+    assert_eq!(headless.len(), 2, "a Service without ports has addresses only");
+}
+
+#[test]
+fn a_headless_service_is_reached_by_dns_and_an_external_name_has_no_endpoints() {
+    let exposure = |spec: Value| service(&json!({"metadata": {"name": "web"}, "spec": spec})).exposure;
+    assert_eq!(exposure(json!({"clusterIP": "None"})), Exposure::Headless);
+    assert_eq!(exposure(json!({"clusterIP": "10.0.0.1"})), Exposure::Cluster);
+    assert_eq!(exposure(json!({"type": "ExternalName", "externalName": "a.b"})), Exposure::ExternalName);
+    assert_eq!(exposure(json!({"type": "LoadBalancer", "externalTrafficPolicy": "Local"})), Exposure::Local);
+}
+
+#[test]
+fn a_template_keeps_unknown_fields_and_loses_only_the_hash() {
     let set = replica_set(&json!({
         "metadata": {"name": "web-1", "labels": {HASH: "1"},
             "ownerReferences": [{"uid": "other"}, {"uid": "mine", "controller": true}]},
@@ -35,20 +75,23 @@ fn a_template_keeps_fields_that_no_struct_knows_and_loses_only_the_hash() {
 }
 
 #[test]
-fn what_keeps_a_pod_from_running_is_named() {
+fn the_reason_why_a_pod_does_not_run_is_read() {
     let crash = pod(&json!({"metadata": {"name": "a"}, "status": {"containerStatuses": [
-        {"restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}]}}));
-    assert_eq!(
-        (crash.restarts, crash.trouble),
-        (3, Some(("CrashLoopBackOff".into(), "back-off 10s".into())))
-    );
+        {"name": "app", "restartCount": 3, "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s"}}}]}}));
+    let trouble = |container: Option<&str>, reason: &str, message: &str| {
+        let container = container.map(str::to_owned);
+        Some(Trouble { container, reason: reason.to_owned(), message: message.to_owned() })
+    };
+    assert_eq!(crash.trouble, trouble(Some("app"), "CrashLoopBackOff", "back-off 10s"));
+    let restarts = Restarts { container: "app".to_owned(), count: 3, backing_off: true };
+    assert_eq!(crash.restarts, Some(restarts));
     let creating = pod(
         &json!({"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}),
     );
     assert_eq!(creating.trouble, None);
     let refused = pod(&json!({"status": {"conditions": [
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}]}}));
-    assert_eq!(refused.trouble, Some(("Unschedulable".into(), "0/3 nodes".into())));
+    assert_eq!(refused.trouble, trouble(None, "Unschedulable", "0/3 nodes"));
     let starting = pod(&json!({"status": {"conditions": [
         {"type": "Ready", "status": "False", "reason": "ContainersNotReady", "message": "unready: [app]"}]}}));
     assert_eq!((starting.trouble, starting.unready.as_deref()), (None, Some("unready: [app]")));
@@ -58,7 +101,27 @@ fn what_keeps_a_pod_from_running_is_named() {
 }
 
 #[test]
-fn every_kind_of_selector_term_is_written_as_the_api_server_reads_it() {
+fn restarts_of_init_containers_do_not_count_and_those_of_sidecars_do() {
+    let pod = |init: Value| {
+        pod(&json!({
+            "spec": {"initContainers": [init], "containers": [{"name": "app"}]},
+            "status": {
+                "initContainerStatuses": [{"name": "init", "restartCount": 5,
+                    "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}}}],
+                "containerStatuses": [{"name": "app", "restartCount": 0, "state": {"waiting": {"reason": "PodInitializing"}}}],
+            },
+        }))
+    };
+    let waits = pod(json!({"name": "init"}));
+    assert_eq!(waits.restarts, None);
+    let named = waits.trouble.as_ref().and_then(|trouble| trouble.container.as_deref());
+    assert_eq!(named, Some("init"), "it is what the pod waits for");
+    let sidecar = pod(json!({"name": "init", "restartPolicy": "Always"})).restarts.unwrap();
+    assert_eq!((sidecar.container.as_str(), sidecar.count), ("init", 5));
+}
+
+#[test]
+fn a_label_selector_with_every_operator_becomes_a_query_parameter() {
     let all = json!({"matchLabels": {"app": "web"}, "matchExpressions": [
         {"key": "a", "operator": "In", "values": ["x", "y"]}, {"key": "b", "operator": "NotIn", "values": ["z"]},
         {"key": "c", "operator": "Exists"}, {"key": "d", "operator": "DoesNotExist"}]});
@@ -67,7 +130,7 @@ fn every_kind_of_selector_term_is_written_as_the_api_server_reads_it() {
 }
 
 #[test]
-fn a_rollout_without_status_is_a_fresh_one() {
+fn a_rollout_without_status_has_the_default_status() {
     let fresh =
         rollout(&json!({"metadata": {"name": "web", "finalizers": ["example.com/other"]}, "spec": {}}))
             .expect("a Rollout");
@@ -76,7 +139,7 @@ fn a_rollout_without_status_is_a_fresh_one() {
 }
 
 #[test]
-fn a_pod_counts_behind_a_service_until_it_ends_and_is_its_replica_set_s() {
+fn a_pod_counts_until_it_terminates_and_belongs_to_its_replica_set() {
     let owner = |kind: &str, uid: &str| json!([{"kind": kind, "uid": uid, "controller": true}]);
     let pod = |owners: Value| json!({"metadata": {"name": "a", "ownerReferences": owners}});
     let found = |pod: &Value| backend(pod).map(|backend| backend.owner);
@@ -91,7 +154,7 @@ fn a_pod_counts_behind_a_service_until_it_ends_and_is_its_replica_set_s() {
 }
 
 #[test]
-fn where_we_are_on_the_record_of_who_set_the_fields_is_known_but_not_where_we_are_alone() {
+fn managed_field_entries_are_found_unless_there_is_no_other_manager() {
     let managed = |managers: &[&str]| {
         let entries: Vec<_> = managers.iter().map(|manager| json!({"manager": manager})).collect();
         meta(&json!({"metadata": {"name": "web", "managedFields": entries}})).managed

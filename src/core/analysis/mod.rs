@@ -1,9 +1,13 @@
-//! Judging a canary by its metrics: one reading at a time, counted per step, without any I/O.
+//! Analysis of a canary by its metrics: measurements, counts per step, verdicts. No I/O.
 
+pub mod criterion;
+mod limits;
+mod measurement;
 pub mod reading;
 pub mod tally;
-pub mod threshold;
 
+pub use criterion::{Criterion, Miss, Threshold, ThresholdError};
+pub use limits::Limits;
+pub use measurement::{Measurement, Why};
 pub use reading::{ErrorClass, Outcome};
 pub use tally::{Tally, Verdict, verdict, worst};
-pub use threshold::{Limits, Measurement, Threshold, ThresholdError, Why};

@@ -1,44 +1,44 @@
-//! What a metrics source answered to one question.
+//! The answer of a metric source to one query.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The longest message kept of an error, in characters.
+/// The maximum length of an error message, in characters.
 pub const MESSAGE_LIMIT: usize = 300;
 
-/// The answer to one question at one moment.
+/// The answer to one query at one time.
 ///
-/// As JSON it is flat, `{"kind": "value", "value": 0.5}` or `{"kind": "error", "class": .., "message": ..}`:
-/// a status field needs one schema for all its variants.
+/// The JSON form is flat, `{"kind": "Value", "value": 0.5}` or `{"kind": "Error", "class": ..,
+/// "message": ..}`, because a status field needs one schema for all variants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(into = "Record", try_from = "Record")]
 #[schemars(with = "Record")]
 pub enum Outcome {
     /// One finite number.
     Value(f64),
-    /// The question has no answer: no series matched, or the answer is NaN, which is 0/0, which is no traffic.
+    /// No data: no series matched, or the value is NaN (0/0, for example without traffic).
     NoData,
-    /// Plus or minus infinity: something was counted that, for the other half of the quotient, never happened.
+    /// Plus or minus infinity, for example a quotient whose divisor is 0.
     NonFinite,
-    /// There was an answer, made of too few requests to mean anything.
+    /// A value from too few requests.
     TooFew {
-        /// How many there were.
+        /// The number of requests.
         found: f64,
-        /// How many there must be.
+        /// The number of requests required.
         wanted: f64,
     },
-    /// There was no answer that could be trusted.
+    /// No usable answer.
     Error {
-        /// What kind of trouble it was.
+        /// The kind of error.
         class: ErrorClass,
-        /// One line for people, at most [`MESSAGE_LIMIT`] characters; never a response body.
+        /// A message of one line, at most [`MESSAGE_LIMIT`] characters; never a response body.
         message: String,
     },
 }
 
 impl Outcome {
-    /// What the number `value` means: a value, nothing (NaN), or not finite.
+    /// Classifies a number: a value, no data (NaN), or not finite.
     pub fn of(value: f64) -> Self {
         if value.is_nan() {
             Self::NoData
@@ -49,7 +49,8 @@ impl Outcome {
         }
     }
 
-    /// An error whose message is made one line and cut to [`MESSAGE_LIMIT`] characters.
+    /// Returns an error with its message converted to one line and cut to [`MESSAGE_LIMIT`]
+    /// characters.
     pub fn error(class: ErrorClass, message: &str) -> Self {
         let message =
             message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MESSAGE_LIMIT).collect();
@@ -57,56 +58,54 @@ impl Outcome {
     }
 }
 
-/// Why there was no answer that could be trusted.
+/// Why there is no usable answer.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, strum::Display,
 )]
-#[serde(rename_all = "camelCase")]
 pub enum ErrorClass {
     /// No connection, or it broke before the answer was complete.
     Unreachable,
     /// No complete answer in time.
     Timeout,
-    /// The source won't answer this question: a wrong query or a wrong address (4xx, or a redirect).
+    /// The source refuses the query: the query or the address is wrong (4xx, or a redirect).
     Refused,
-    /// The source has trouble of its own (5xx).
+    /// The source has an internal error (5xx).
     Server,
-    /// The source wants other credentials (401, 403).
+    /// The source rejects the credentials (401, 403).
     Auth,
-    /// More than one series, and no way to tell which one is meant.
+    /// More than one series, where one is expected.
     ManySeries,
     /// Neither a scalar nor an instant vector of floats.
     WrongType,
     /// An answer with warnings: some of the data is missing.
     Warnings,
-    /// An answer longer than is read.
+    /// An answer that exceeds the size limit.
     TooLarge,
-    /// An answer that isn't Prometheus' format.
+    /// An answer that is not in the format of Prometheus.
     Unparsable,
 }
 
-/// [`Outcome`] as it is stored.
+/// The stored form of [`Outcome`].
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Record {
-    /// What came: a value, noData, nonFinite, tooFew, or an error.
+    /// The kind of answer: Value, `NoData`, `NonFinite`, `TooFew` or Error.
     kind: Kind,
-    /// The number, if it was a value; how many requests there were, if they were too few.
+    /// The number, for kind Value; the number of requests, for kind `TooFew`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     value: Option<f64>,
-    /// How many requests there must be, if they were too few.
+    /// The number of requests required, for kind `TooFew`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wanted: Option<f64>,
-    /// The kind of error, if it was one.
+    /// The class of error, for kind Error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     class: Option<ErrorClass>,
-    /// What the source said of the error.
+    /// The message, for kind Error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     message: Option<String>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
 enum Kind {
     Value,
     NoData,
@@ -117,11 +116,11 @@ enum Kind {
 
 #[derive(Debug, Error)]
 enum RecordError {
-    #[error("an outcome of kind value needs a value")]
+    #[error("an outcome of kind Value needs field value")]
     Value,
-    #[error("an outcome of kind tooFew needs a value and what is wanted")]
+    #[error("an outcome of kind TooFew needs fields value and wanted")]
     TooFew,
-    #[error("an outcome of kind error needs a class")]
+    #[error("an outcome of kind Error needs field class")]
     Class,
 }
 
@@ -171,14 +170,14 @@ mod tests {
     fn every_outcome_is_stored_flat_and_read_back() {
         let error = Outcome::error(ErrorClass::ManySeries, "3 series");
         for (outcome, stored) in [
-            (Outcome::Value(0.5), json!({"kind": "value", "value": 0.5})),
-            (Outcome::NoData, json!({"kind": "noData"})),
-            (Outcome::NonFinite, json!({"kind": "nonFinite"})),
+            (Outcome::Value(0.5), json!({"kind": "Value", "value": 0.5})),
+            (Outcome::NoData, json!({"kind": "NoData"})),
+            (Outcome::NonFinite, json!({"kind": "NonFinite"})),
             (
                 Outcome::TooFew { found: 3.0, wanted: 100.0 },
-                json!({"kind": "tooFew", "value": 3.0, "wanted": 100.0}),
+                json!({"kind": "TooFew", "value": 3.0, "wanted": 100.0}),
             ),
-            (error, json!({"kind": "error", "class": "manySeries", "message": "3 series"})),
+            (error, json!({"kind": "Error", "class": "ManySeries", "message": "3 series"})),
         ] {
             assert_eq!(serde_json::to_value(&outcome).unwrap(), stored);
             assert_eq!(serde_json::from_value::<Outcome>(stored).unwrap(), outcome);
@@ -186,10 +185,10 @@ mod tests {
     }
 
     #[test]
-    fn a_value_without_its_number_is_not_read_as_one() {
-        assert!(serde_json::from_value::<Outcome>(json!({"kind": "value"})).is_err());
-        assert!(serde_json::from_value::<Outcome>(json!({"kind": "error"})).is_err());
-        assert!(serde_json::from_value::<Outcome>(json!({"kind": "tooFew", "value": 1.0})).is_err());
+    fn an_incomplete_stored_outcome_is_an_error() {
+        assert!(serde_json::from_value::<Outcome>(json!({"kind": "Value"})).is_err());
+        assert!(serde_json::from_value::<Outcome>(json!({"kind": "Error"})).is_err());
+        assert!(serde_json::from_value::<Outcome>(json!({"kind": "TooFew", "value": 1.0})).is_err());
     }
 
     #[test]

@@ -1,30 +1,31 @@
-//! Counting a metric's measurements within a step, and what the count says.
+//! Counts of a metric's measurements within a step, and the verdict.
 
-use super::threshold::{Limits, Measurement};
+use super::{limits::Limits, measurement::Measurement};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What one metric has measured in the present step; a new step starts from the default.
+/// The counts of one metric in the current step; a new step starts with zeros.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Tally {
-    /// Passes in this step.
+    /// The number of passed measurements in this step.
     pub passed: u32,
-    /// Fails in this step.
+    /// The number of failed measurements in this step.
     pub failed: u32,
-    /// Fails since the last pass, whatever else came in between.
+    /// The number of failed measurements since the last pass.
     pub consecutive_failures: u32,
-    /// Readings without data since the last pass or fail.
+    /// The number of inconclusive measurements since the last pass or fail.
     pub inconclusive_in_row: u32,
-    /// Errors since the last pass or fail.
+    /// The number of errors since the last pass or fail.
     pub errors_in_row: u32,
 }
 
 impl Tally {
     /// Counts one measurement.
     ///
-    /// A reading without data and an error take back no fail and end no row, not even each other's: a source
-    /// that gives errors and nothing by turns must not stay below both limits for ever.
+    /// An inconclusive result or an error neither removes a fail nor resets a count, not even each
+    /// other's: a source that alternates between errors and no data must not stay below both limits
+    /// forever.
     pub fn record(&mut self, measurement: &Measurement) {
         let up = |count: &mut u32| *count = count.saturating_add(1);
         match measurement {
@@ -49,24 +50,24 @@ impl Tally {
     }
 }
 
-/// What a metric, or a step as a whole, says so far.
+/// The verdict on a metric, or on a whole step, so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema, strum::Display)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
-    /// Not enough was measured yet. At a step's deadline this counts as inconclusive.
+    /// There are not enough measurements yet. At a step's deadline this counts as inconclusive.
     Pending,
-    /// Enough was measured, and the limits were kept.
+    /// There are enough measurements, and no limit is exceeded.
     Pass,
-    /// The canary missed its bound too often.
+    /// Too many measurements failed.
     Fail,
-    /// There was nothing to compare for too long.
+    /// Too many measurements were inconclusive.
     Inconclusive,
-    /// The source failed for too long.
+    /// Too many measurements were errors.
     Error,
 }
 
 impl Verdict {
-    /// How much a verdict outweighs the others of a step.
+    /// Returns the precedence of a verdict among those of a step.
     fn gravity(self) -> u8 {
         match self {
             Self::Pass => 0,
@@ -78,8 +79,8 @@ impl Verdict {
     }
 }
 
-/// A metric's verdict so far. An outage can't hide a Fail already reached, and a Pass needs at least one
-/// measurement that passed: fails within their limit, nothing and errors never add up to one.
+/// Returns a metric's verdict so far. An outage can't hide a Fail, and a Pass needs at least one
+/// passed measurement: tolerated fails, missing data and errors never add up to a Pass.
 pub fn verdict(limits: &Limits, tally: &Tally) -> Verdict {
     let in_a_row = limits.consecutive_failure_limit.is_some_and(|limit| tally.consecutive_failures > limit);
     if tally.failed > limits.failure_limit || in_a_row {
@@ -95,8 +96,8 @@ pub fn verdict(limits: &Limits, tally: &Tally) -> Verdict {
     if enough && tally.passed > 0 { Verdict::Pass } else { Verdict::Pending }
 }
 
-/// A step's verdict from those of its metrics: Fail before Error before Inconclusive before Pending before
-/// Pass. A step without metrics passes.
+/// Returns a step's verdict from those of its metrics: Fail before Error before Inconclusive before
+/// Pending before Pass. A step without metrics passes.
 pub fn worst(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     verdicts.max_by_key(|verdict| verdict.gravity()).unwrap_or(Verdict::Pass)
 }
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_tolerates_as_many_as_it_says_and_one_more_decides() {
+    fn a_limit_tolerates_its_number_and_one_more_decides() {
         let defaults = Limits::default();
         let none = Limits { failure_limit: 0, inconclusive_limit: 0, error_limit: 0, ..Limits::default() };
         let row = Limits { failure_limit: 9, consecutive_failure_limit: Some(1), ..Limits::default() };
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn neither_silence_nor_errors_take_back_a_fail() {
+    fn missing_data_and_errors_do_not_remove_a_fail() {
         let row = Limits { failure_limit: 9, consecutive_failure_limit: Some(1), ..Limits::default() };
         assert_eq!(verdict(&row, &tally("fnef")), Verdict::Fail);
         assert_eq!(verdict(&Limits::default(), &tally("fnnnef")), Verdict::Fail);
@@ -160,14 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_silence_by_turns_do_not_stay_below_both_limits() {
+    fn alternating_errors_and_missing_data_exceed_a_limit() {
         assert_eq!(verdict(&Limits::default(), &tally("enenenenene")), Verdict::Error);
         assert_eq!(verdict(&Limits::default(), &tally("nenenenenen")), Verdict::Inconclusive);
         assert_eq!(verdict(&Limits::default(), &tally("nnnnnneeeeee")), Verdict::Error);
     }
 
     #[test]
-    fn nothing_passes_without_a_measurement_that_passed() {
+    fn a_pass_needs_a_passed_measurement() {
         let lenient = Limits { failure_limit: 9, min_measurements: 0, ..Limits::default() };
         assert_eq!(verdict(&lenient, &tally("")), Verdict::Pending);
         assert_eq!(verdict(&lenient, &tally("fff")), Verdict::Pending);
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_an_older_version_is_read_with_zeros() {
+    fn missing_counts_in_a_stored_status_are_zero() {
         let read: Tally = serde_json::from_str(r#"{"passed": 2, "errorsInRow": 1}"#).unwrap();
         assert_eq!(read, Tally { passed: 2, errors_in_row: 1, ..Tally::default() });
     }
@@ -200,7 +201,7 @@ mod tests {
         }
 
         #[test]
-        fn a_fail_once_reached_stays(letters in "[pfne]{0,30}", later in "[pfne]{0,30}") {
+        fn a_fail_is_final(letters in "[pfne]{0,30}", later in "[pfne]{0,30}") {
             let limits = Limits::default();
             if verdict(&limits, &tally(&letters)) == Verdict::Fail {
                 prop_assert_eq!(verdict(&limits, &tally(&(letters + &later))), Verdict::Fail);

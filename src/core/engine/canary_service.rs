@@ -1,4 +1,4 @@
-//! The Service that leads to the canary alone.
+//! The canary Service, which selects only the canary's pods.
 
 use super::{
     manifests, patches,
@@ -6,8 +6,8 @@ use super::{
     reconcile::{EndsBy, Flow, Reconcile, Since},
 };
 
-/// Goes on once the canary Service exists and leads to the canary.
-pub(super) fn stands(r: &mut Reconcile) -> Flow {
+/// Continues once the canary Service exists and selects the canary.
+pub(super) fn ensure(r: &mut Reconcile) -> Flow {
     let revision = r.revision();
     let (service, name) = (r.trial().service.clone(), r.trial().canary_service.clone());
     if let Some(own) = r.canary_service() {

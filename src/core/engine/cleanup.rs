@@ -1,36 +1,37 @@
-//! Gives routes and Services back as they were before the rollout.
+//! Restores routes and Services at the end of a rollout.
 
 use super::{
-    patches,
+    acceptance, patches,
     plan::{Kind, Write},
     reasons::{Draining, WaitReason},
     reconcile::{Flow, GO_ON, Reconcile, STOP},
 };
-use crate::api;
 
-/// Goes on once routes and Services are as they were. The canary Service goes once the router had time
-/// to stop using it.
+/// Continues once routes and Services are restored. Deletes the canary Service after the router has
+/// had time to stop using it.
 pub(super) fn cleaned(r: &mut Reconcile) -> Flow {
-    if let Some(write) = r.unroute() {
-        r.write(write);
+    let routes = r.unroute();
+    if !routes.is_empty() {
+        r.plan(routes);
         r.trial().stage_since = None;
         return STOP;
     }
     r.pin(None)?;
     disowned(r)?;
     let Some(service) = r.canary_service() else { return GO_ON };
-    if !service.meta.labels.contains_key(api::ROLLOUT) {
-        // The user's own.
+    if !r.is_ours(&service.meta) {
+        // The user created this canary Service.
         return r.write_all(patches::pin(service, None));
     }
+    acceptance::released(r)?;
     r.lasted(r.world().drain, &WaitReason::Draining(Draining::CanaryService))?;
     r.write_all([patches::delete(Kind::Service, &service.meta)])
 }
 
-/// Gives the record of who set the fields of routes and Services back as well.
+/// Removes Steelyard from `metadata.managedFields` of routes and Services.
 fn disowned(r: &mut Reconcile) -> Flow {
-    let route = r.route().and_then(|(route, _)| patches::disown(Kind::HttpRoute, &route.meta));
+    let routes = r.disown_routes();
     let services = r.services().filter_map(|service| patches::disown(Kind::Service, &service.meta));
-    let writes: Vec<Write> = route.into_iter().chain(services).collect();
+    let writes: Vec<Write> = routes.into_iter().chain(services).collect();
     r.write_all(writes)
 }

@@ -1,4 +1,4 @@
-//! The end of a rollout that went well.
+//! The end of a successful rollout.
 
 use super::{
     reasons::{Ended, EventReason},
@@ -8,20 +8,25 @@ use super::{
 };
 use crate::{
     analysis::Verdict,
-    api::{End, Phase},
+    api::{Phase, Promotion, RolloutOutcome},
 };
 
-/// The rollout is over: this `ReplicaSet` is stable from now on.
+/// Ends the rollout and records this `ReplicaSet` as stable.
 pub(super) fn complete(r: &mut Reconcile, stable: &ReplicaSet, ended: Ended) -> Flow {
     let pushed = r.deployment().meta.generation;
     let generation = r.status().canary.as_ref().map_or(pushed, |canary| canary.generation);
     r.set_failure(None);
-    r.end_trial(End::Complete, Phase::Stable);
+    // A version that serves because no other can has passed nothing.
+    let (outcome, verdict) = match r.status().trial.as_ref().map(|trial| trial.promotion) {
+        Some(Promotion::Alone) => (RolloutOutcome::ServesAlone, None),
+        Some(Promotion::Steps) | None => (RolloutOutcome::Complete, Some(Verdict::Pass)),
+    };
+    r.end_trial(outcome, Phase::Stable);
     let version = revision::of(stable, generation);
     let (tag, revision) = (version.tag.clone(), version.revision.clone());
     r.set_canary(None);
     r.set_stable(version);
-    r.set_verdict(Some(Verdict::Pass));
+    r.set_verdict(verdict);
     r.set_attempt(None);
     r.report(&EventReason::Complete { tag, revision, ended });
     STOP

@@ -1,28 +1,42 @@
-//! Marks of a later leadership epoch than the one that decides.
+//! Objects with a newer leadership epoch than the leader's.
 
-use super::{plan::Event, reasons::EventReason, snapshot::Snapshot};
+use super::{
+    reasons::NewerEpoch,
+    snapshot::{ReplicaSet, Service, Snapshot},
+};
+use crate::api::EPOCH;
 
-/// An object that carries a later epoch than this term's, with its epoch.
+/// Returns an object of the rollout with a newer epoch than the snapshot's. Marks on other objects
+/// do not count: their labels or selectors alone put them into the snapshot.
 ///
-/// Whoever may write the object may write the mark, so it ends no leadership by itself: the lease is asked.
-pub fn later(snapshot: &Snapshot) -> Option<(String, u64)> {
-    let status = snapshot.rollout.iter().map(|r| ("Rollout", r.meta.name.as_str(), r.status.epoch));
+/// Every client that may write the object may write the epoch, so a newer epoch alone does not end
+/// the leadership: the caller checks the lease.
+pub fn newer(snapshot: &Snapshot) -> Option<NewerEpoch> {
+    let status = snapshot.rollout.iter();
+    let status = status.map(|r| ("Rollout", r.meta.name.as_str(), "status.epoch", r.status.epoch));
     let deployment = snapshot.deployment.iter().map(|d| ("Deployment", &d.meta));
-    let sets = snapshot.replica_sets.iter().map(|set| ("ReplicaSet", &set.meta));
-    let services = snapshot.services.iter().map(|service| ("Service", &service.meta));
-    let used = snapshot.rollout.iter().filter_map(|r| r.status.trial.as_ref()).flat_map(|t| t.routes.keys());
-    let used: Vec<&String> = used.collect();
-    let routes = snapshot.routes.iter().filter(|route| used.contains(&&route.meta.name));
-    let routes = routes.map(|route| ("HTTPRoute", &route.meta));
+    let own = |set: &&ReplicaSet| {
+        let canary = snapshot.rollout.as_ref().and_then(|r| r.status.canary.as_ref());
+        canary.is_some_and(|canary| canary.replica_set == set.meta.name)
+            || snapshot.deployment.as_ref().is_some_and(|d| d.owns(set))
+    };
+    let sets = snapshot.replica_sets.iter().filter(own).map(|set| ("ReplicaSet", &set.meta));
+    let trial = snapshot.rollout.as_ref().and_then(|r| r.status.trial.as_ref());
+    let used = |service: &&Service| {
+        let name = &service.meta.name;
+        trial.is_some_and(|trial| trial.services.contains(name) || trial.canary_service == *name)
+    };
+    let services = snapshot.services.iter().filter(used).map(|service| ("Service", &service.meta));
+    let routes = snapshot
+        .routes
+        .iter()
+        .filter(|object| trial.is_some_and(|trial| trial.routes.iter().any(|route| route.is(object))));
+    let routes = routes.map(|route| (route.resource.kind, &route.meta));
     let objects = deployment.chain(sets).chain(services).chain(routes);
-    let marks = objects.map(|(kind, meta)| (kind, meta.name.as_str(), meta.epoch)).chain(status);
+    let marks = objects.map(|(kind, meta)| (kind, meta.name.as_str(), EPOCH, meta.epoch)).chain(status);
+    let own = snapshot.epoch;
     marks
-        .filter(|(_, _, epoch)| *epoch > snapshot.epoch)
-        .map(|(kind, name, epoch)| (format!("{kind} {name}"), epoch))
+        .filter(|(_, _, _, found)| *found > own)
+        .map(|(kind, name, field, found)| NewerEpoch { object: format!("{kind} {name}"), field, found, own })
         .next()
-}
-
-/// The Event of such a mark, once the lease shows that this process still leads.
-pub fn foreign(object: &str, found: u64, own: u64) -> Event {
-    Event::of(&EventReason::EpochAhead { object: object.to_owned(), found, own })
 }

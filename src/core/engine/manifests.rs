@@ -1,10 +1,10 @@
-//! What Steelyard creates, as raw JSON, the way the API server stores it.
+//! The objects that Steelyard creates, as raw JSON in the form that the API server stores.
 
 use serde_json::{Value, json};
 
 use super::{
     plan::{Kind, Write},
-    snapshot::{Deployment, Meta, Rollout, Service, Snapshot},
+    snapshot::{Deployment, Exposure, Meta, Rollout, Service, Snapshot},
 };
 use crate::api;
 
@@ -20,9 +20,9 @@ pub(super) fn rollout(s: &Snapshot, d: &Deployment) -> Write {
 
 /// Creates the canary `ReplicaSet` at 0 pods.
 ///
-/// It belongs to the Rollout, and to the Deployment without being controlled by it, so that garbage
-/// collection never takes it under traffic. Its own labels stay off the Deployment's selector until the
-/// handover, so that nothing can adopt it half done.
+/// The Rollout controls it, and the Deployment is a second owner, so that garbage collection never
+/// deletes it while it has traffic. Its labels do not match the Deployment's selector until the
+/// handover, so that nothing can adopt it early.
 pub(super) fn canary(s: &Snapshot, d: &Deployment, r: &Rollout, name: &str, hash: &str) -> Write {
     let mut template = d.template.clone();
     template["metadata"]["labels"][api::HASH] = json!(hash);
@@ -41,10 +41,10 @@ pub(super) fn canary(s: &Snapshot, d: &Deployment, r: &Rollout, name: &str, hash
     Write::Create { kind: Kind::ReplicaSet, object }
 }
 
-/// Creates the canary Service: the stable one's ports, labels and selector, for one hash.
+/// Creates the canary Service: ports, labels and selector of the stable Service, for one hash.
 ///
-/// It has the canary's two owners, for the same reason: a Rollout that is deleted in the foreground
-/// would take it away while the route still leads there.
+/// It has the two owners of the canary for the same reason: the foreground deletion of a Rollout
+/// would delete it while the route still refers to it.
 pub(super) fn canary_service(
     s: &Snapshot,
     d: &Deployment,
@@ -62,26 +62,32 @@ pub(super) fn canary_service(
     for port in ports.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
         port.remove("nodePort");
     }
-    let object = json!({
+    let mut object = json!({
         "apiVersion": "v1", "kind": "Service",
         "metadata": {
             "name": name, "namespace": s.namespace, "labels": labels,
             "annotations": {(api::EPOCH): s.epoch.to_string()},
             "ownerReferences": owned_by(&r.meta, d),
         },
-        "spec": {"selector": selector, "ports": ports},
+        "spec": {"selector": selector},
     });
+    if !ports.is_null() {
+        object["spec"]["ports"] = ports;
+    }
+    if stable.exposure == Exposure::Headless {
+        object["spec"]["clusterIP"] = json!("None");
+    }
     Write::Create { kind: Kind::Service, object }
 }
 
-/// The Deployment as the owner that controls an object.
+/// Returns the owner reference of the Deployment as controller.
 pub(super) fn controlled_by(d: &Deployment) -> Value {
     let mut owner = owner(d);
     owner["controller"] = json!(true);
     owner
 }
 
-/// The Rollout as the owner that controls an object, and the Deployment as another one.
+/// Returns the owner references of the Rollout as controller and of the Deployment.
 pub(super) fn owned_by(rollout: &Meta, d: &Deployment) -> [Value; 2] {
     let controller = json!({
         "apiVersion": "steelyard.io/v1alpha1", "kind": "Rollout",

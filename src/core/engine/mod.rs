@@ -1,14 +1,16 @@
-//! The whole of the behavior: [`Snapshot`] in, [`Decision`] out, nothing else read or done.
+//! The behavior of the controller as a pure function: [`Snapshot`] in, [`Decision`] out.
 //!
-//! One reconcile is small: it reads where the rollout stands, writes what is missing there, and is made
-//! again until nothing is missing. Status names a stage before the stage writes anything, so a crash
-//! between any two writes is picked up by the next reconcile; the one exception is the rollback, where
-//! the route comes first and carries a mark of its own.
+//! A reconcile is small: it finds the stage of the rollout, plans what is missing in this stage,
+//! and runs again until nothing is missing. Status names a stage before the stage writes anything,
+//! so the next reconcile continues after a crash between any two writes. The exception is the
+//! rollback: it writes the route first, with a mark.
 //!
-//! Where to look: [`decide()`] dispatches on the phase. `idle`, `start` and `setup` begin a rollout;
-//! `prepare`, `step` and `gate` go through its steps; `handover` ends a good one; `guard` and `rollback`
-//! end the others. What a phase waits for, and why a rollout ends, is in [`reasons`].
+//! [`decide()`] dispatches on the phase. `idle`, `start` and `setup` start a rollout; `prepare`,
+//! `step` and `gate` run its steps; `handover` ends a successful one; `guard` and `rollback` end
+//! the others. [`reasons`] defines what a phase waits for and why a rollout ends.
 
+mod acceptance;
+mod baseline;
 mod canary_service;
 mod cleanup;
 mod complete;
@@ -18,6 +20,7 @@ mod gate;
 mod guard;
 mod handover;
 mod idle;
+mod inquiry;
 mod leave;
 mod manifests;
 mod measure;
@@ -32,6 +35,7 @@ mod pods;
 mod prepare;
 pub mod reasons;
 mod reconcile;
+mod refused_intents;
 mod revision;
 mod rollback;
 mod setup;
@@ -40,15 +44,18 @@ mod sizing;
 mod snapshot;
 mod start;
 mod step;
+mod unmeasured_sets;
 mod variables;
 mod weight;
 mod widen;
+mod written;
 mod zero_replicas;
 
 pub use decide::decide;
+pub use inquiry::Inquiry;
 pub use ownership::{Backend, Owner};
 pub use plan::*;
-pub use revision::tag;
+pub use revision::{hash, tag};
 pub use snapshot::*;
-pub use start::wants_turn;
+pub use start::wants_capacity;
 pub use variables::variables;

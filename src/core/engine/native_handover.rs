@@ -1,6 +1,6 @@
-//! The handover's substitute: where the canary's template isn't the Deployment's, because admission
-//! changes templates of `ReplicaSets`, the Deployment controller starts pods of its own while the canary
-//! serves. Slower, never wrong.
+//! The substitute for the handover if admission changes templates of `ReplicaSets`, so that the
+//! canary's template is not the Deployment's: the Deployment controller starts its own pods while
+//! the canary serves. Slower, but always correct.
 
 use super::{
     cleanup,
@@ -33,11 +33,11 @@ pub(super) fn replace(r: &mut Reconcile) -> Flow {
     if new.available < d.replicas || !alone || !serves {
         return waits(r, NativeRollout::Running);
     }
-    r.enter(Handover::Replaced);
+    r.enter(Handover::RemovingCanary);
     STOP
 }
 
-/// Takes the canary down and ends the rollout.
+/// Scales the canary to 0 and ends the rollout.
 pub(super) fn end(r: &mut Reconcile) -> Flow {
     cleanup::cleaned(r)?;
     let canary = r.canary();
@@ -56,7 +56,7 @@ fn waits(r: &mut Reconcile, what: NativeRollout) -> Flow {
     r.wait(&WaitReason::NativeRollout(what), Since::FirstReported, EndsBy::Person)
 }
 
-/// The `ReplicaSet` that the Deployment controller made of the template.
+/// Returns the `ReplicaSet` that the Deployment controller created for the template.
 pub(super) fn successor<'a>(r: &Reconcile<'a>) -> Option<&'a ReplicaSet> {
     let d = r.deployment();
     let new = |set: &&ReplicaSet| d.owns(set) && set.template == d.template && set.replicas > 0;

@@ -1,5 +1,5 @@
-//! What a Rollout left behind that was deleted by force: found by its label, and rolled back like any
-//! other rollout.
+//! Objects that a Rollout left behind because it was deleted by force: found by label and owner, and
+//! rolled back like any other rollout.
 
 use super::{
     patches,
@@ -10,14 +10,14 @@ use super::{
     snapshot::{ReplicaSet, Service},
 };
 use crate::{
-    api::{self, Failure, Trial},
-    traffic::gateway::{self, Pair},
+    api::{self, Failure, ShiftedRoute, Trial},
+    traffic::{Original, Pair, RouterKind, router},
 };
 
-/// Looks for remains without a memory of them. Goes on where there are none.
+/// Searches for objects of a rollout that status does not record. Continues if there are none.
 pub(super) fn none_left(r: &mut Reconcile) -> Flow {
     let service =
-        r.world().services.iter().find(|service| !service.meta.deleting && r.is_ours(&service.meta.labels));
+        r.world().services.iter().find(|service| !service.meta.deleting && r.is_ours(&service.meta));
     let known = r.status().canary.as_ref().map(|canary| canary.replica_set.clone());
     let set = loose(r).find(|set| Some(&set.meta.name) != known.as_ref() && !rejected_by_mark(r, set));
     match (service, set) {
@@ -41,17 +41,19 @@ pub(super) fn none_left(r: &mut Reconcile) -> Flow {
     STOP
 }
 
-/// What can be known of the lost rollout: the route's weights before it can't.
+/// Returns what is known of the lost rollout. The routes store their original weights.
 fn memory(r: &Reconcile, service: &Service) -> Trial {
     let stable = service.meta.labels.get(api::CANARY_OF).cloned().unwrap_or_default();
-    let pair = Pair { namespace: &r.world().namespace, stable: &stable, canary: &service.meta.name };
-    let touched = r.world().routes.iter().filter(|route| gateway::names_canary(&route.spec, &pair));
-    let routes =
-        touched.map(|route| (route.meta.name.clone(), gateway::unknown(&route.spec, &pair))).collect();
-    Trial { service: stable, canary_service: service.meta.name.clone(), routes, ..Trial::default() }
+    let canary_service = service.meta.name.clone();
+    // The routes refer to the canary Service, so a router finds them by it.
+    let pair =
+        Pair { namespace: &r.world().namespace, stable: &canary_service, canary: "", ..Pair::default() };
+    let routes = RouterKind::ALL.iter().flat_map(|kind| router(*kind).find(&r.world().routes, &pair, &[]));
+    let routes = routes.map(|route| ShiftedRoute::of(route.main, Original::default())).collect();
+    Trial { service: stable, canary_service, routes, ..Trial::default() }
 }
 
-/// The `ReplicaSet` by which a rejected template is recognized, and why it was rejected.
+/// Returns the `ReplicaSet` that marks the template as rejected, and the reason.
 pub(super) fn rejected<'a>(r: &Reconcile<'a>) -> Option<(&'a ReplicaSet, String)> {
     loose(r).find(|set| rejected_by_mark(r, set)).map(|set| (set, set.meta.annotations[api::FAILED].clone()))
 }
@@ -63,5 +65,5 @@ fn rejected_by_mark(r: &Reconcile, set: &ReplicaSet) -> bool {
 /// Canaries of this Rollout that the Deployment does not own.
 fn loose<'a, 'b>(r: &'b Reconcile<'a>) -> impl Iterator<Item = &'a ReplicaSet> + use<'a, 'b> {
     let loose = |set: &&ReplicaSet| !r.deployment().owns(set) && !set.meta.deleting;
-    r.world().replica_sets.iter().filter(loose).filter(|set| r.is_ours(&set.meta.labels))
+    r.world().replica_sets.iter().filter(loose).filter(|set| r.is_ours(&set.meta))
 }

@@ -1,4 +1,4 @@
-//! What a decision wants done, as data.
+//! The plan of a decision, as data.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,42 @@ use json_patch::PatchOperation;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::reasons::EventReason;
-use crate::{api::RolloutStatus, policy::terms::Terms};
+pub use super::written::{Kind, WriteVerb};
+use super::{inquiry::Inquiry, reasons::EventReason};
+use crate::{api::RolloutStatus, policy::Request, traffic::Weight};
 
-/// What to do, in this order, and when to look again.
+/// What to do, in this order, and when to reconcile again.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Decision {
-    /// Writes, in order; the first that fails ends the pass.
+    /// Writes, in order; the first that fails ends the reconcile.
     pub writes: Vec<Write>,
-    /// Events to tell once all writes are done.
+    /// How many of the first writes take traffic from the canary: all of these are attempted, even
+    /// if one fails.
+    pub withdrawals: usize,
+    /// Events to report once all writes are done.
     pub events: Vec<Event>,
-    /// Questions to Prometheus.
+    /// Queries of sources.
     pub asks: Vec<Ask>,
-    /// Questions to webhooks, to be sent once all writes are done.
+    /// Calls of webhooks, to be sent once all writes are done.
     pub calls: Vec<Call>,
-    /// When to look again though nothing happens.
+    /// When to reconcile again if nothing changes.
     pub wake: Option<Timestamp>,
-    /// Whether the rollout is in flight, so that its objects are watched.
+    /// Whether the objects of the rollout have to be watched.
     pub in_flight: bool,
-    /// Whether it counts among those in flight.
-    pub slot: Slot,
+    /// How it counts toward the limit of concurrent rollouts.
+    pub occupancy: Occupancy,
 }
 
-/// How a rollout counts among those that may be in flight at a time.
+/// How a rollout counts toward the limit of concurrent rollouts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Slot {
-    /// Not at all.
+pub enum Occupancy {
+    /// It does not count.
     #[default]
     None,
-    /// It waits for its turn.
+    /// It waits in the queue.
     Queued,
-    /// It is in flight.
-    Taken,
+    /// It is in progress.
+    InProgress,
 }
 
 /// One write.
@@ -51,17 +55,20 @@ pub enum Write {
         /// The object.
         object: Value,
     },
-    /// A JSON patch. `apply` puts the replacement of the resource version before it and the epoch after it.
+    /// A JSON patch. `apply` puts a replacement of the resource version before it and the epoch
+    /// after it.
     Patch {
         /// The kind of the object.
         kind: Kind,
+        /// Its namespace.
+        namespace: String,
         /// Its name.
         name: String,
         /// The resource version that was decided on.
         version: String,
         /// The operations.
         ops: Vec<PatchOperation>,
-        /// Where the epoch goes, if it is to be stamped.
+        /// Where the epoch is stamped.
         stamp: Stamp,
     },
     /// Delete an object, by uid and resource version.
@@ -75,7 +82,8 @@ pub enum Write {
         /// The resource version that was decided on.
         version: String,
     },
-    /// The Rollout's status, by server-side apply. Without a version: as the write before left the Rollout.
+    /// The Rollout's status, by server-side apply. An empty version means the version after the
+    /// write before it.
     Status {
         /// The resource version that was decided on.
         version: String,
@@ -84,64 +92,37 @@ pub enum Write {
     },
 }
 
-/// Where the epoch goes on an object.
+impl Write {
+    /// Returns the verb, and the kind and name of the object; a status write is of the Rollout with
+    /// this name.
+    pub fn target<'a>(&'a self, rollout: &'a str) -> (WriteVerb, Kind, &'a str) {
+        match self {
+            Self::Create { kind, object } => {
+                let name = object.pointer("/metadata/name").and_then(Value::as_str);
+                (WriteVerb::Create, *kind, name.unwrap_or_default())
+            }
+            Self::Patch { kind, name, .. } => (WriteVerb::Patch, *kind, name),
+            Self::Delete { kind, name, .. } => (WriteVerb::Delete, *kind, name),
+            Self::Status { .. } => (WriteVerb::Patch, Kind::Rollout, rollout),
+        }
+    }
+}
+
+/// Where the epoch is stamped on an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stamp {
-    /// It is an annotation; the flag says whether the object has annotations at all.
+    /// In an annotation.
     Annotation {
         /// Whether `/metadata/annotations` exists.
         exists: bool,
     },
-    /// It is a label; the flag says whether the object has labels at all.
+    /// In a label.
     Label {
         /// Whether `/metadata/labels` exists.
         exists: bool,
     },
     /// Not stamped.
     None,
-}
-
-/// What a write does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum WriteVerb {
-    /// Creates an object.
-    Create,
-    /// Changes fields of an object.
-    Patch,
-    /// Deletes an object.
-    Delete,
-}
-
-impl WriteVerb {
-    /// The verb as RBAC and metrics spell it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Create => "create",
-            Self::Patch => "patch",
-            Self::Delete => "delete",
-        }
-    }
-}
-
-impl std::fmt::Display for WriteVerb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-/// The kinds that are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `apps/v1` Deployment.
-    Deployment,
-    /// `apps/v1` `ReplicaSet`.
-    ReplicaSet,
-    /// `v1` Service.
-    Service,
-    /// `gateway.networking.k8s.io/v1` `HTTPRoute`.
-    HttpRoute,
-    /// `steelyard.io/v1alpha1` Rollout.
-    Rollout,
 }
 
 /// An Event on the Rollout.
@@ -151,14 +132,14 @@ pub struct Event {
     pub warning: bool,
     /// Its reason, one word.
     pub reason: &'static str,
-    /// What is done, one word; with the step in it, so that two steps' Events are not merged.
-    pub action: String,
-    /// In a sentence.
+    /// Its action, one word.
+    pub action: &'static str,
+    /// Its message.
     pub note: String,
 }
 
 impl Event {
-    /// The Event of a reason.
+    /// Returns the Event of a reason.
     pub fn of(reason: &EventReason) -> Self {
         Self {
             warning: reason.is_warning(),
@@ -169,26 +150,22 @@ impl Event {
     }
 }
 
-/// A question to Prometheus.
+/// A query of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ask {
-    /// The source's name in the operator's configuration.
-    pub source: String,
     /// The revision it is for.
     pub revision: String,
     /// The step, counted from 0.
     pub step: usize,
-    /// The metric.
-    pub metric: String,
-    /// The query, ready to be sent.
-    pub query: String,
-    /// The time to ask for.
+    /// What is queried.
+    pub inquiry: Inquiry,
+    /// The request and its source.
+    pub request: Request,
+    /// The time for which the source is evaluated.
     pub at: Timestamp,
-    /// On which terms an answer is one.
-    pub terms: Terms,
 }
 
-/// A question to another system: whether the rollout may go past its gate.
+/// A call of a webhook, which asks whether the rollout may pass its gate.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
     /// The endpoint's name in the operator's configuration.
@@ -197,48 +174,50 @@ pub struct Call {
     pub revision: String,
     /// The step, counted from 0.
     pub step: usize,
-    /// Which call of this step, counted from 1.
+    /// The attempt within the step, counted from 1.
     pub attempt: u32,
-    /// What is asked.
+    /// The body of the call.
     pub question: Question,
 }
 
-/// The name of a call among what is being asked; no metric of a policy can have a slash in its name and mean it.
-pub fn call_name(step: usize, attempt: u32) -> String {
-    format!("steelyard/gate/{step}/{attempt}")
+impl Call {
+    /// Returns the inquiry that its answer contains.
+    pub fn inquiry(&self) -> Inquiry {
+        Inquiry::Webhook { step: self.step, attempt: self.attempt }
+    }
 }
 
-/// What a webhook is told, as it is sent in JSON.
+/// The JSON body of a call of a webhook.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Question {
-    /// Names this attempt: no other call ever has it.
+    /// The unique ID of this attempt.
     pub id: String,
-    /// Which call of this step, counted from 1.
+    /// The attempt within the step, counted from 1.
     pub attempt: u32,
     /// The namespace.
     pub namespace: String,
     /// The Deployment.
     pub deployment: String,
-    /// The revision on trial.
+    /// The revision under analysis.
     pub revision: String,
-    /// The step that is the gate, counted from 1.
+    /// The step of the gate, counted from 1.
     pub step: usize,
-    /// How many steps there are.
+    /// The number of steps.
     pub steps: usize,
-    /// The canary's share of the traffic, in percent.
-    pub weight: u8,
-    /// What runs.
+    /// The canary's weight.
+    pub weight: Weight,
+    /// The images of both versions.
     pub images: Images,
     /// The policy's metrics.
     pub metrics: Vec<Measured>,
-    /// The policy's own words.
+    /// The `metadata` of the gate in the policy.
     pub metadata: BTreeMap<String, String>,
-    /// Where among the shifts of traffic the gate stands.
+    /// The position of the gate among the steps that shift traffic.
     #[serde(skip)]
     pub moment: Moment,
 }
 
-/// Where among the shifts of traffic a gate stands.
+/// The position of a gate among the steps that shift traffic.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Moment {
     /// Before the first one.
@@ -246,26 +225,29 @@ pub enum Moment {
     First,
     /// Between two.
     Between,
-    /// Before the one to all of the traffic, or behind them all.
+    /// Before the step to weight 100, or after all steps.
     Last,
 }
 
 /// The images of both versions, by container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Images {
-    /// What serves.
+    /// The images of stable.
     pub stable: BTreeMap<String, String>,
-    /// What is on trial.
+    /// The images of the canary.
     pub canary: BTreeMap<String, String>,
 }
 
-/// A metric as it was last.
+/// The last answer of a metric.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Measured {
     /// Its name.
     pub name: String,
-    /// Its value; null where the last answer was none.
+    /// Its value; null if the last answer is not a value.
     pub value: Option<f64>,
-    /// When it was asked last.
+    /// When it was queried last.
     pub at: Option<Timestamp>,
+    /// Whether it is a dry run: reported, and never acted on.
+    #[serde(rename = "dryRun", skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
 }

@@ -1,53 +1,36 @@
-//! Preparing: Services pinned to stable, the canary `ReplicaSet` at 0 pods, its Service. No traffic
-//! moves.
+//! Phase Preparing: pins Services to stable, creates the canary `ReplicaSet` at 0 pods and its
+//! Service. No traffic moves.
 
 use super::{
-    canary_service, manifests, patches,
-    plan::Kind,
-    reasons::{EventReason, Stable, WaitReason},
-    reconcile::{EndsBy, Flow, GO_ON, Reconcile, STOP, Since},
-    revision,
-    snapshot::ReplicaSet,
+    canary_service, manifests,
+    reasons::EventReason,
+    reconcile::{Flow, GO_ON, Reconcile, STOP},
+    revision, unmeasured_sets,
     zero_replicas::suspended,
 };
 use crate::api::Phase;
 
-/// Does what is missing first; goes on once stepping may begin.
+/// Plans the first thing that is missing; continues once stepping may start.
 pub(super) fn proceed(r: &mut Reconcile) -> Flow {
-    let Some(stable) = r.stable() else {
-        let gone = WaitReason::Stable(Stable::Gone);
-        return r.wait(&gone, Since::FirstReported, EndsBy::Person);
-    };
     suspended(r)?;
-    without_twin(r, stable)?;
-    // These don't depend on each other, for the canary has no pods yet; the next reconcile sees whether
-    // all of them stand.
-    let pinned = r.pin(Some(&stable.hash));
+    unmeasured_sets::remove(r)?;
+    // These writes do not depend on each other, because the canary has no pods yet; the next
+    // reconcile checks all of them.
+    let pinned = r.pin_to_stable();
     let Some(canary) = r.canary() else { return create(r) };
     if canary.template != r.deployment().template && r.trial().native.is_none() {
         let pushed = r.deployment().template.clone();
         r.trial().native = Some(pushed);
         r.report(&EventReason::TemplateAltered);
     }
-    canary_service::stands(r)?;
+    canary_service::ensure(r)?;
     pinned?;
     r.move_to(Phase::Stepping);
     GO_ON
 }
 
-/// Goes on where no other `ReplicaSet` of the Deployment has this template: the Deployment controller
-/// takes the oldest of them for the new one (`FindNewReplicaSet`).
-fn without_twin(r: &mut Reconcile, stable: &ReplicaSet) -> Flow {
-    let Some(twin) = r.twin(stable) else { return GO_ON };
-    if twin.replicas == 0 && twin.existing == 0 {
-        return r.write_all([patches::delete(Kind::ReplicaSet, &twin.meta)]);
-    }
-    let waits = WaitReason::Twin { replica_set: twin.meta.name.clone() };
-    r.wait(&waits, Since::FirstReported, EndsBy::Person)
-}
-
-/// Creates the canary's `ReplicaSet`. A push that came before it renames the revision: nothing was made
-/// of the former one.
+/// Creates the canary's `ReplicaSet`. If a new template was pushed before, the revision gets a new
+/// name: nothing was created for the former one.
 fn create(r: &mut Reconcile) -> Flow {
     let known = r.status().canary.clone().unwrap_or_default();
     let (s, d) = (r.world(), r.deployment());
@@ -56,5 +39,5 @@ fn create(r: &mut Reconcile) -> Flow {
         return STOP;
     }
     r.write(manifests::canary(s, d, r.rollout(), &known.replica_set, &known.revision));
-    canary_service::stands(r)
+    canary_service::ensure(r)
 }

@@ -1,120 +1,133 @@
-//! Who gets the traffic: read from a route's weights and the Services' selectors, and moved by writing
-//! them.
+//! Which version gets the traffic: read from the weights of routes and the selectors of Services,
+//! and moved by writing them.
 //!
-//! A canary behind a route moves by the route's weights alone, and the Services lead to stable until the
-//! handover. Blue-green behind a route moves all at once, so the Services flip along with the route.
-//! Without a route the Services do it alone: they lead to stable, to both (then the number of pods
-//! shares), or to the canary.
+//! With a route, the weights of the route alone move traffic to a canary, and the Services select
+//! stable until the handover. Blue-green with a route moves all traffic at once, so the Services
+//! switch with the route. Without a route, the Services alone move the traffic: they select stable,
+//! both versions (then the number of pods divides the traffic), or the canary.
 
 use super::{
-    patches,
-    plan::Write,
+    ownership,
+    patches::{self, Mark},
+    plan::{Kind, Write},
     reconcile::{Flow, Reconcile},
-    snapshot::{Exposure, Service},
+    snapshot::{Exposure, Meta, Object, Service},
 };
 use crate::{
     api::{self, Shifting, Side},
-    traffic::gateway::{self, Pair, RouteError},
+    traffic::{Change, RouteError, RouterKind, Weight},
 };
 
 impl Reconcile<'_> {
-    fn pair<T>(&self, then: impl FnOnce(&Pair) -> T) -> Option<T> {
+    /// Returns the canary's weight: the largest of all routes, or the one given by the Services'
+    /// selectors.
+    pub(super) fn weight(&self) -> Option<Weight> {
         let trial = self.status().trial.as_ref()?;
-        let pair = Pair {
-            namespace: &self.world().namespace,
-            stable: &trial.service,
-            canary: &trial.canary_service,
-        };
-        Some(then(&pair))
-    }
-
-    /// The canary's weight: as the route says, or as the Services' selectors do.
-    pub(super) fn weight(&self) -> Option<u8> {
-        if self.shifting() == Shifting::Services {
-            return self.status().trial.as_ref().map(|trial| self.pinned().unwrap_or(trial.given));
+        let (router, pair) = (self.router(), self.pair());
+        let found = self.divided();
+        let mut weights = found.iter().map(|route| router.observe(route, &pair));
+        if trial.router == RouterKind::Service {
+            // If the selectors do not agree on a version, pods divide the traffic, and the weight
+            // is the one given last.
+            let first = weights.next().flatten();
+            return Some(
+                first.filter(|first| weights.all(|weight| weight == Some(*first))).unwrap_or(trial.given),
+            );
         }
-        let (route, _) = self.route()?;
-        self.pair(|pair| gateway::seen(&route.spec, pair)).flatten()
+        weights.flatten().max()
     }
 
-    /// The weight that all Services' pins come to, if they agree.
-    fn pinned(&self) -> Option<u8> {
-        let lead_to = |revision: &str| {
-            self.services().all(|service| service.selector.get(api::HASH).is_some_and(|pin| pin == revision))
-        };
-        if lead_to(&self.stable_revision()) {
-            return Some(0);
-        }
-        lead_to(&self.revision()).then_some(100)
-    }
-
-    /// Where the Services lead at this weight.
-    fn side_of(&self, weight: u8) -> Side {
+    /// Returns which versions the Services select at this weight.
+    fn side_of(&self, weight: Weight) -> Side {
         match (self.shifting(), weight) {
-            (Shifting::Route, _) | (Shifting::RouteAndServices, 0..100) | (Shifting::Services, 0) => {
-                Side::Stable
-            }
-            (Shifting::Services, 1..100) => Side::Both,
-            (Shifting::RouteAndServices | Shifting::Services, _) => Side::Canary,
+            (Shifting::Route, _) | (_, Weight::ZERO) => Side::Stable,
+            (_, Weight::ALL) => Side::Canary,
+            (Shifting::RouteAndServices, _) => Side::Stable,
+            (Shifting::Services, _) => Side::Both,
         }
     }
 
-    /// Whether a Service may be flipped from one version to the other in one write: what is in front of
-    /// its proxies must not be slower than they are, unless there is no other way.
+    /// Returns whether a Service may switch versions in one write: a load balancer in front of its
+    /// proxies may follow later than they do, so it is switched only if there is no other way.
     pub(super) fn flips(&self, service: &Service) -> bool {
-        self.shifting() == Shifting::Services || service.exposure == Exposure::Cluster
+        let at_once = matches!(service.exposure, Exposure::Cluster | Exposure::Headless);
+        self.shifting() == Shifting::Services || at_once
     }
 
-    /// Leads all Services that carry the Deployment's traffic to this side.
+    /// Makes all Services that carry the Deployment's traffic select this side.
     pub(super) fn lead(&mut self, side: Side) -> Flow {
-        let (stable, canary) = (self.stable_revision(), self.revision());
+        self.remember_services();
+        let canary = self.revision();
         let hash = |service: &Service| match side {
-            Side::Stable => Some(stable.as_str()),
+            Side::Stable => self.stable_pin(service),
             Side::Canary if self.flips(service) => Some(canary.as_str()),
             Side::Both | Side::Canary => None,
         };
-        let pins: Vec<_> =
-            self.services().filter_map(|service| patches::pin(service, hash(service))).collect();
+        // The epoch stays on a Service that selects both versions, because it still belongs to the
+        // rollout.
+        let led = |service: &&Service| service.selector.get(api::HASH).map(String::as_str) == hash(service);
+        let pins: Vec<_> = self
+            .services()
+            .filter(|service| !led(service))
+            .filter_map(|service| patches::pin(service, hash(service)))
+            .chain(self.unpinned())
+            .collect();
         self.write_all(pins)
     }
 
     /// Pins all Services that carry the Deployment's traffic, or unpins them.
     pub(super) fn pin(&mut self, hash: Option<&str>) -> Flow {
-        let pins: Vec<_> = self.services().filter_map(|service| patches::pin(service, hash)).collect();
+        if hash.is_some() {
+            self.remember_services();
+        }
+        let pins = self.services().filter_map(|service| patches::pin(service, hash));
+        let pins: Vec<_> = pins.chain(self.unpinned()).collect();
         self.write_all(pins)
     }
 
-    /// Gives the canary this weight.
+    /// Returns the writes that unpin the Services that no longer carry the Deployment's traffic.
+    fn unpinned(&self) -> impl Iterator<Item = Write> {
+        ownership::left_out(self.world()).filter_map(|service| patches::pin(service, None))
+    }
+
+    /// Gives the canary this weight: on all routes, or on none.
     ///
     /// # Errors
-    /// If the route, as another client changed it, can't carry the weight.
-    pub(super) fn give(&mut self, weight: u8) -> Result<Given, RouteError> {
+    /// If another client changed a route so that it can't carry the weight.
+    pub(super) fn give(&mut self, weight: Weight) -> Result<Given, Uncarried> {
         let (side, shifting) = (self.side_of(weight), self.shifting());
-        let route = self.reweight(weight)?;
+        let writes = self.reweight(weight)?;
+        self.remember_routes();
         let trial = self.trial();
-        if route.is_none() && trial.side == side && (shifting != Shifting::Services || trial.given == weight)
+        if writes.is_empty()
+            && trial.side == side
+            && (shifting != Shifting::Services || trial.given == weight)
         {
             return Ok(Given::Before);
         }
         let turned = trial.side != side;
         (trial.side, trial.given) = (side, weight);
-        self.plan(route);
-        if turned {
+        self.plan(writes);
+        if turned && shifting != Shifting::Services {
             let _ = self.lead(side);
         }
         Ok(Given::Now)
     }
 
-    /// The write that gives the canary this weight in the route; nothing where the route has it, or is gone.
-    fn reweight(&self, weight: u8) -> Result<Option<Write>, RouteError> {
-        let Some((route, original)) = self.route().filter(|_| self.weight() != Some(weight)) else {
-            return Ok(None);
-        };
-        let wanted = self.pair(|pair| gateway::with_weight(&route.spec, pair, &original, weight));
-        wanted.transpose().map(|wanted| Some(patches::update_route(route, &wanted?, None)))
+    /// Returns the writes that give the canary this weight on all routes.
+    fn reweight(&self, weight: Weight) -> Result<Vec<Write>, Uncarried> {
+        let (router, pair) = (self.router(), self.pair());
+        let mut writes = Vec::new();
+        for route in self.divided() {
+            let planned = router.plan(&route, &pair, weight);
+            let title = || route.main.title(pair.namespace);
+            let planned = planned.map_err(|error| Uncarried { route: title(), error })?;
+            writes.extend(planned.iter().map(|change| patches::update_route(change, None)));
+        }
+        Ok(writes)
     }
 
-    /// Whether the Services' endpoints have followed to where the Services lead.
+    /// Returns whether the Services' endpoints match the side that the Services select.
     pub(super) fn followed(&self) -> bool {
         let side = self.status().trial.as_ref().map(|trial| trial.side).unwrap_or_default();
         let (stable, canary) = (self.stable_revision(), self.revision());
@@ -128,43 +141,48 @@ impl Reconcile<'_> {
         }
     }
 
-    /// Takes all traffic from the canary, though the rollout goes on.
+    /// Takes all traffic from the canary while the rollout continues.
     pub(super) fn return_traffic(&mut self) -> Returned {
         let before = self.planned();
-        let route = self.take_back(None);
-        self.plan(route);
+        let routes = self.take_back(None);
+        self.withdraw(routes);
         let trial = self.trial();
-        (trial.side, trial.given) = (Side::Stable, 0);
+        (trial.side, trial.given) = (Side::Stable, Weight::ZERO);
         let _ = self.lead(Side::Stable);
         if self.planned() > before { Returned::Now } else { Returned::Before }
     }
 
-    /// The write that takes the route's traffic from the canary, with the mark of the revision that failed, if one did. It
-    /// never gives up: a route that can't be weighed any more is given back as it was.
-    pub(super) fn take_back(&self, failed: Option<&str>) -> Option<Write> {
-        let (route, original) = self.route()?;
-        let marked = failed.is_none_or(|revision| patches::marked(&route.meta, revision));
-        if self.weight() == Some(0) && marked {
-            return None;
+    /// Returns the writes that take the traffic of all routes from the canary, with the mark of the
+    /// failed revision, if any. Pins make the Services' selectors select stable.
+    pub(super) fn take_back(&self, failed: Option<Mark>) -> Vec<Write> {
+        let (router, pair) = (self.router(), self.pair());
+        let mut writes = Vec::new();
+        for route in self.routes() {
+            let unmarked = failed.filter(|mark| !patches::marked(&route.main.meta, mark.revision));
+            let changes = router.withdraw(&route, &pair);
+            let on_main = |change: &&Change| std::ptr::eq(change.object, route.main);
+            if unmarked.is_some() && !changes.iter().any(|change| on_main(&change)) {
+                writes.push(patches::update_route(&patches::unchanged(route.main), unmarked));
+            }
+            let mark = |change: &Change| unmarked.filter(|_| on_main(&change));
+            writes.extend(changes.iter().map(|change| patches::update_route(change, mark(change))));
         }
-        let wanted = self.pair(|pair| {
-            gateway::with_weight(&route.spec, pair, &original, 0)
-                .unwrap_or_else(|_| gateway::restored(&route.spec, pair, &original))
-        })?;
-        (wanted != route.spec || !marked).then(|| patches::update_route(route, &wanted, failed))
+        writes
     }
 
-    /// Pins the Services, or unpins them, on the rollback. Where no route can carry the mark of the revision
-    /// that failed, the routed Service does.
-    pub(super) fn pin_back(&mut self, hash: Option<&str>, failed: Option<&str>) -> Flow {
+    /// Pins the Services, or unpins them, in a rollback. If no route can carry the mark of the
+    /// failed revision, the routed Service does.
+    pub(super) fn pin_back(&mut self, to_stable: bool, failed: Option<Mark>) -> Flow {
+        self.remember_services();
         let failed = failed.filter(|_| self.shifting() == Shifting::Services);
         let marked = self.status().trial.as_ref().map(|trial| trial.service.clone());
         let mut pins = Vec::new();
         for service in self.services() {
+            let hash = if to_stable { self.stable_pin(service) } else { None };
             match failed.filter(|_| marked.as_ref() == Some(&service.meta.name)) {
-                // First, for a later leader recognizes the rollback by it.
-                Some(revision) => {
-                    pins.splice(0..0, patches::mark_and_pin(service, hash, revision));
+                // First, because a later leader recognizes the rollback by it.
+                Some(mark) => {
+                    pins.splice(0..0, patches::mark_and_pin(service, hash, mark));
                 }
                 None => pins.extend(patches::pin(service, hash)),
             }
@@ -172,21 +190,53 @@ impl Reconcile<'_> {
         self.write_all(pins)
     }
 
-    /// Whether the route or the Services carry the mark that this revision failed.
+    /// Returns whether a route or a Service carries the mark that this revision failed.
     pub(super) fn marked_failed(&self, revision: &str) -> bool {
-        self.route().is_some_and(|(route, _)| patches::marked(&route.meta, revision))
-            || self.services().any(|service| patches::marked(&service.meta, revision))
+        self.marked().any(|meta| patches::marked(meta, revision))
     }
 
-    /// The write that gives the route back as it was.
-    pub(super) fn unroute(&self) -> Option<Write> {
-        let (route, original) = self.route()?;
-        let wanted = self.pair(|pair| gateway::restored(&route.spec, pair, &original))?;
-        patches::restore_route(route, &wanted, &self.revision())
+    /// Returns why this revision failed, as a route or a Service records it.
+    pub(super) fn recorded_failure(&self, revision: &str) -> Option<api::Failure> {
+        self.marked().find_map(|meta| patches::recorded(meta, revision))
+    }
+
+    /// Returns the objects whose marks count: the routes and Services that the rollout has recorded
+    /// as its own. A copy of one of them has its marks too.
+    fn marked(&self) -> impl Iterator<Item = &Meta> {
+        let trial = self.status().trial.as_ref();
+        let is_shifted = move |route: &&Object| {
+            trial.is_some_and(|trial| trial.routes.iter().any(|known| known.is(route)))
+        };
+        let is_pinned =
+            move |service: &&Service| trial.is_some_and(|trial| trial.services.contains(&service.meta.name));
+        let routes = self.world().routes.iter().filter(is_shifted).map(|route| &route.meta);
+        routes.chain(self.services().filter(is_pinned).map(|service| &service.meta))
+    }
+
+    /// Returns the writes that leave the routes as the user would have them without a rollout.
+    pub(super) fn unroute(&self) -> Vec<Write> {
+        let (router, pair, revision) = (self.router(), self.pair(), self.revision());
+        let restored = |route| patches::restore_route(router, route, &pair, &revision);
+        self.routes().iter().flat_map(restored).collect()
+    }
+
+    /// Returns the writes that remove Steelyard from `metadata.managedFields` of the routes.
+    pub(super) fn disown_routes(&self) -> Vec<Write> {
+        let objects = self.routes().into_iter().map(|route| route.main);
+        objects.filter_map(|object| patches::disown(Kind::Route(object.resource), &object.meta)).collect()
     }
 }
 
-/// When the canary got a weight.
+/// A route that can't carry a weight.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Uncarried {
+    /// The route's kind and name.
+    pub(super) route: String,
+    /// Why.
+    pub(super) error: RouteError,
+}
+
+/// Whether the canary already had a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Given {
     /// It has it already.
@@ -195,7 +245,7 @@ pub(super) enum Given {
     Now,
 }
 
-/// When the canary lost its traffic.
+/// Whether the canary already had no traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Returned {
     /// It has none.

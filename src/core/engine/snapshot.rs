@@ -1,132 +1,117 @@
-//! All that a decision may rest on: values only, read afresh, with the time in it.
+//! The input of a decision: values only, freshly read, including the time.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
-
-use super::plan::{Kind, WriteVerb};
-use crate::{
-    analysis::Outcome,
-    api::{HELD, RolloutPolicySpec, RolloutSpec, RolloutStatus, Word},
-    policy::Fault,
-    traffic::gateway::Acceptance,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
 };
 
-/// The world around one Deployment at one moment.
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::inquiry::Inquiry;
+use crate::{
+    analysis::Outcome,
+    api::{Approval, HELD, RolloutSpec, RolloutStatus},
+    policy::{Compiled, Faults, Policy, Source, query::QueryError, source::prometheus::Prometheus},
+};
+
+pub use super::written::RefusedWrite;
+pub use crate::traffic::{Meta, Object};
+
+/// The objects around one Deployment at one time.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// When it was read.
     pub now: Timestamp,
-    /// The term of leadership it was read in.
+    /// The leadership epoch in which it was read.
     pub epoch: u64,
-    /// How long a router and connections get to leave what no longer serves.
+    /// How long routers and connections have to stop using what no longer serves.
     pub drain: SignedDuration,
-    /// How to ask the router for the share of requests that the canary gets, if the operator said so.
+    /// How to query the observed weight, if the operator configured it.
     pub router: Option<Router>,
     /// Whether a rollout may start now, given the others in progress.
-    pub turn: Turn,
+    pub capacity: Capacity,
     /// Whether admission holds template changes.
-    pub gated: bool,
-    /// The namespace of it all.
+    pub hold_enforced: bool,
+    /// The namespace of the Deployment.
     pub namespace: String,
     /// The Deployment's name, and the Rollout's.
     pub name: String,
-    /// The Deployment, if it is there.
+    /// The Deployment, if it exists.
     pub deployment: Option<Deployment>,
-    /// The Rollout, if it is there.
+    /// The Rollout, if it exists.
     pub rollout: Option<Rollout>,
     /// The policy that the annotation names.
-    pub policy: Policy,
+    pub policy: PolicyState,
+    /// The policy of the rollout in progress, as it was when the rollout started; `None` without
+    /// such a rollout, or if its status has no policy.
+    pub begun: Option<Compiled>,
     /// All `ReplicaSets` whose pods the Deployment's selector matches.
     pub replica_sets: Vec<ReplicaSet>,
-    /// All Services of the namespace whose selector, less the hash, matches the pod template, and all canary Services of this Rollout.
+    /// All Services of the namespace whose selector, without the hash, matches the pod template,
+    /// and all canary Services of this Rollout.
     pub services: Vec<Service>,
     /// The names of all other Services of the namespace.
     pub taken: BTreeSet<String>,
+    /// Those of them that select the pods of stable, but not those of the new template.
+    pub left_behind: Vec<LeftBehind>,
     /// The pods that the Deployment's selector matches.
     pub pods: Vec<Pod>,
-    /// All `HTTPRoutes` of the namespace.
-    pub routes: Vec<Route>,
-    /// Answers of Prometheus that came since the last decision.
+    /// Routes that may divide the Deployment's traffic, and the objects that define what routes may
+    /// do.
+    pub routes: Vec<Object>,
+    /// Answers of sources that arrived since the last decision.
     pub readings: Vec<Reading>,
-    /// Answers of webhooks that came since the last decision.
+    /// Answers of webhooks that arrived since the last decision.
     pub answers: Vec<Answer>,
     /// The writes of the last plan that the API server refused.
     pub refused: Vec<RefusedWrite>,
-    /// Metrics and webhooks that are being asked right now, by name.
-    pub asking: BTreeSet<String>,
-}
-
-/// A write that the API server, or an admission policy, refused: sending it again is no help by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct RefusedWrite {
-    /// What was to be done.
-    pub verb: WriteVerb,
-    /// The kind of the object.
-    pub kind: Kind,
-    /// Its name.
-    pub name: String,
-    /// The HTTP status of the answer, 400 to 499.
-    pub code: u16,
-    /// What the API server said.
-    pub message: String,
+    /// Inquiries without an answer yet.
+    pub asking: BTreeSet<Inquiry>,
 }
 
 /// Whether a rollout may start, given the others in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Turn {
-    /// It may.
+pub enum Capacity {
+    /// It may start.
     Free,
-    /// As many are in flight as the operator allows.
+    /// The limit of concurrent rollouts is reached.
     Queued {
-        /// Its place in the queue, from 1.
+        /// Its place in the queue, counted from 1.
         place: usize,
-        /// How many wait.
+        /// The length of the queue.
         of: usize,
-        /// How many are in flight.
+        /// The number of rollouts in progress.
         in_flight: usize,
     },
 }
 
-/// How to ask the router for the share of requests that the canary gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How to query the observed weight.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Router {
-    /// The name of the Prometheus source.
-    pub source: String,
-    /// The query, with variables: it answers with a number of 0 to 1.
-    pub share: String,
+    /// The query; its value is a number from 0 to 1.
+    pub share: Source,
 }
 
-/// The name, identity and version of an object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Meta {
-    /// Its name.
-    pub name: String,
-    /// Its uid.
-    pub uid: String,
-    /// Its resource version.
-    pub version: String,
-    /// Its generation.
-    pub generation: i64,
-    /// Whether it is being deleted.
-    pub deleting: bool,
-    /// The epoch it carries, as a label (Deployment) or an annotation (all else); 0 without.
-    pub epoch: u64,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
-    /// Its annotations.
-    pub annotations: BTreeMap<String, String>,
-    /// When it was created.
-    pub created: Option<Timestamp>,
-    /// Where we are on its record of who set its fields (`metadata.managedFields`), from 0; empty where nobody else is.
-    pub managed: Vec<usize>,
+impl Router {
+    /// How often it is queried.
+    pub const EVERY: Duration = Duration::from_secs(1);
+
+    /// Returns a query of a Prometheus in the operator's configuration.
+    ///
+    /// # Errors
+    /// If the query is invalid.
+    pub fn new(source: &str, query: &str) -> Result<Self, QueryError> {
+        Ok(Self { share: Source::Prometheus(Prometheus::plain(source, query, Self::EVERY)?) })
+    }
 }
 
 /// The user's Deployment.
 #[derive(Clone, Debug)]
 pub struct Deployment {
-    /// Who it is.
+    /// Its metadata.
     pub meta: Meta,
     /// `spec.replicas`.
     pub replicas: i32,
@@ -149,12 +134,12 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// Whether its template is held: paused, with our label.
+    /// Returns whether its template is held: paused, with Steelyard's label.
     pub fn held(&self) -> bool {
         self.paused && self.meta.labels.contains_key(HELD)
     }
 
-    /// Whether it controls this `ReplicaSet`.
+    /// Returns whether it controls this `ReplicaSet`.
     pub fn owns(&self, set: &ReplicaSet) -> bool {
         set.controller.as_deref() == Some(&self.meta.uid)
     }
@@ -163,36 +148,41 @@ impl Deployment {
 /// The Rollout.
 #[derive(Clone, Debug)]
 pub struct Rollout {
-    /// Who it is.
+    /// Its metadata.
     pub meta: Meta,
     /// Its finalizers.
     pub finalizers: Vec<String>,
     /// The uid of the Deployment that it belongs to.
     pub owner: String,
-    /// What people want.
+    /// The intents of people.
     pub spec: RolloutSpec,
-    /// What was decided so far.
+    /// The recorded state.
     pub status: RolloutStatus,
 }
 
 /// The policy that the annotation names.
 #[derive(Clone, Debug, PartialEq)]
-#[allow(clippy::large_enum_variant)]
-pub enum Policy {
+pub enum PolicyState {
     /// There is no annotation.
     Unnamed,
-    /// There is no such policy; the name as the annotation gives it.
+    /// The policy does not exist; the name is as in the annotation.
     Missing(String),
-    /// It can't be read as a policy.
-    Unreadable(Vec<Fault>),
-    /// It is there. Not yet checked.
-    Found(RolloutPolicySpec),
+    /// It is invalid; all its faults.
+    Invalid(Faults),
+    /// It is valid.
+    Found(Arc<Policy>),
+}
+
+impl From<Compiled> for PolicyState {
+    fn from(compiled: Compiled) -> Self {
+        compiled.map_or_else(Self::Invalid, Self::Found)
+    }
 }
 
 /// A `ReplicaSet`.
 #[derive(Clone, Debug)]
 pub struct ReplicaSet {
-    /// Who it is.
+    /// Its metadata.
     pub meta: Meta,
     /// The uid of its controller.
     pub controller: Option<String>,
@@ -217,63 +207,78 @@ pub struct ReplicaSet {
 /// A Service.
 #[derive(Clone, Debug)]
 pub struct Service {
-    /// Who it is.
+    /// Its metadata.
     pub meta: Meta,
     /// Its selector.
     pub selector: BTreeMap<String, String>,
     /// `spec.ports`, raw.
     pub ports: Value,
-    /// Who reaches it, and how.
+    /// How clients reach it.
     pub exposure: Exposure,
-    /// The names of the pods behind it that are ready.
+    /// The names of its pods that are ready on each port that the pods can serve.
     pub ready: BTreeSet<String>,
-    /// The names of pods that its selector, less the hash, matches and that are a workload's that isn't under Steelyard; read
+    /// The names of pods of unmanaged workloads that its selector, without the hash, matches; read
     /// only before a rollout starts.
-    pub strangers: BTreeSet<String>,
-    /// Other Deployments under Steelyard that claim it.
-    pub rivals: Vec<Rival>,
+    pub unrelated_pods: BTreeSet<String>,
+    /// Other managed Deployments that claim it.
+    pub claimants: Vec<Claimant>,
 }
 
-/// What decides who is first: the least claim. Two Rollouts that read each other's find the same one, whoever asks, and
-/// after a restart too.
+/// The precedence of a claim: the smallest claim is first. All Rollouts find the same order, also
+/// after a restart.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Claim {
-    /// No rollout of it is in progress: one in progress is never disturbed by one that has yet to begin.
+    /// Whether no rollout of it is in progress: a rollout in progress precedes one that has not
+    /// started.
     pub idle: bool,
-    /// When its Rollout was created: when it came under Steelyard.
+    /// When its Rollout was created.
     pub since: Option<Timestamp>,
-    /// Its Rollout's uid, for two of one second.
+    /// The uid of its Rollout, for Rollouts created in the same second.
     pub uid: String,
 }
 
 impl Claim {
-    /// A Rollout's claim.
+    /// Returns a Rollout's claim.
     pub fn of(rollout: &Rollout) -> Self {
         let (since, uid) = (rollout.meta.created, rollout.meta.uid.clone());
         Self { idle: rollout.status.trial.is_none(), since, uid }
     }
 }
 
-/// Another Deployment under Steelyard that claims a Service.
+/// Another managed Deployment that claims a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rival {
+pub struct Claimant {
     /// Its name.
     pub deployment: String,
-    /// How it stands to other claims.
+    /// Its precedence.
     pub claim: Claim,
     /// Its pods that the Service selects; read only before a rollout starts.
     pub pods: BTreeSet<String>,
 }
 
-/// Who reaches a Service, and how: what stands between its clients and its endpoints.
+/// How clients reach a Service: what is between them and its endpoints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exposure {
-    /// Each node's proxy.
+    /// The proxy of each node.
     Cluster,
-    /// A load balancer, which may know nodes or pods, and may be slow to learn of other ones.
+    /// A load balancer, which targets nodes or pods and may follow changes slowly.
     LoadBalancer,
-    /// Proxies that know the pods of their own node only.
+    /// Proxies that use only pods of their own node.
     Local,
+    /// DNS: clients connect to the addresses of the pods, which they may know for as long as the
+    /// answer is valid.
+    Headless,
+    /// An alias in DNS, without endpoints.
+    ExternalName,
+}
+
+/// A Service that selects the pods of stable, but not those of the new template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// The Service.
+    pub service: String,
+    /// The labels of its selector that the new template lacks, as `key=value` pairs.
+    pub labels: Vec<String>,
 }
 
 /// A pod.
@@ -283,40 +288,54 @@ pub struct Pod {
     pub name: String,
     /// Its hash label.
     pub hash: String,
-    /// Why a container of it doesn't run: reason and message.
-    pub trouble: Option<(String, String)>,
-    /// What its condition says while it is not ready.
+    /// Why it does not run, if so.
+    pub trouble: Option<Trouble>,
+    /// The message of its Ready condition while it is not ready.
     pub unready: Option<String>,
-    /// The most restarts of one of its containers.
-    pub restarts: i32,
+    /// The restarts of the container that restarted most often. Init containers do not count: one
+    /// that gives up until a dependency is there is no crash loop of the version.
+    pub restarts: Option<Restarts>,
     /// Whether it is being deleted.
     pub deleting: bool,
 }
 
-/// An `HTTPRoute`.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// Who it is.
-    pub meta: Meta,
-    /// Its `spec`, raw.
-    pub spec: Value,
-    /// What its gateways say of this generation.
-    pub acceptance: Acceptance,
+/// Why a pod does not run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Trouble {
+    /// The container that does not run; `None` if the pod has no node.
+    pub container: Option<String>,
+    /// The reason of the kubelet or the scheduler.
+    pub reason: String,
+    /// Its message.
+    pub message: String,
 }
 
-/// An answer of Prometheus.
+/// The restarts of a container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restarts {
+    /// The container.
+    pub container: String,
+    /// How often it restarted.
+    pub count: i32,
+    /// Whether the kubelet waits before it restarts it again.
+    pub backing_off: bool,
+}
+
+/// An answer of a source.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reading {
-    /// The revision it was asked for.
+    /// The revision it is for.
     pub revision: String,
     /// The step, counted from 0.
     pub step: usize,
-    /// The metric.
-    pub metric: String,
+    /// What was queried.
+    pub inquiry: Inquiry,
     /// The query as it was sent.
     pub query: String,
-    /// The time it was asked for.
+    /// The time for which the source was evaluated.
     pub at: Timestamp,
+    /// The maximum age of a sample of an instant selector.
+    pub lookback: Duration,
     /// The answer.
     pub outcome: Outcome,
 }
@@ -324,16 +343,23 @@ pub struct Reading {
 /// An answer of a webhook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The revision it was asked for.
+    /// The revision it is for.
     pub revision: String,
     /// The step, counted from 0.
     pub step: usize,
-    /// Which call of this step, counted from 1.
+    /// The attempt within the step, counted from 1.
     pub attempt: u32,
-    /// When it came, or when it was no longer waited for.
+    /// When it arrived, or timed out.
     pub at: Timestamp,
-    /// Whether it is a yes.
-    pub word: Word,
-    /// Its status and the beginning of its text, or why there is none.
-    pub said: String,
+    /// Whether it approves.
+    pub approval: Approval,
+    /// Its HTTP status and the start of its body, or why there is no answer.
+    pub response: String,
+}
+
+impl Answer {
+    /// Returns the inquiry that it answers.
+    pub fn inquiry(&self) -> Inquiry {
+        Inquiry::Webhook { step: self.step, attempt: self.attempt }
+    }
 }

@@ -1,5 +1,5 @@
-//! A template that isn't stable's is held: its rollout starts, unless a person wants otherwise, it was
-//! rejected already, or it has to wait.
+//! Handles a held template that is not stable's: starts its rollout, unless a person skipped it, it
+//! was rejected already, or it has to wait.
 
 use super::{
     orphans,
@@ -9,17 +9,19 @@ use super::{
     reconcile::{EndsBy, Flow, GO_ON, Reconcile, STOP, Since, after, person},
     revision,
     setup::Accepted,
-    snapshot::{Deployment, Policy, Rollout, Turn},
-    zero_replicas,
+    snapshot::{Capacity, Deployment, Rollout},
+    unmeasured_sets, zero_replicas,
 };
 use crate::{
-    api::{self, Cause, End, Phase, Trial},
-    policy::Valid,
+    api::{self, Cause, Past, Phase, RolloutOutcome, Trial},
+    policy::Policy,
 };
 
-/// The template is held.
+/// Handles a held template.
 pub(super) fn held(r: &mut Reconcile, accepted: Option<Accepted>) -> Flow {
     not_skipped(r)?;
+    unmeasured_sets::remove(r)?;
+    not_aborted(r);
     if !rejected(r) {
         return start(r, accepted);
     }
@@ -27,16 +29,18 @@ pub(super) fn held(r: &mut Reconcile, accepted: Option<Accepted>) -> Flow {
     accepted.map_or(GO_ON, |accepted| retry(r, accepted))
 }
 
-/// Whether a held template would start a rollout now: only one that would needs a turn in the queue.
-pub fn wants_turn(deployment: &Deployment, rollout: &Rollout) -> bool {
+/// Returns whether a held template would start a rollout now, and so needs a place in the queue.
+pub fn wants_capacity(deployment: &Deployment, rollout: &Rollout) -> bool {
     let status = &rollout.status;
-    let tried = status.canary.as_ref().map(|canary| canary.generation);
-    let rejected = status.phase == Phase::RolledBack && tried == Some(deployment.meta.generation);
+    let failed = status.failure.as_ref().map(|failure| failure.template_hash.as_str());
+    let rejected =
+        status.phase == Phase::RolledBack && failed == Some(revision::hash(&deployment.template).as_str());
     deployment.held() && status.trial.is_none() && (!rejected || rollout.spec.retry.is_some())
 }
 
-/// A person may want the held template rolled out natively, unmeasured. Goes on where no one does.
-fn not_skipped(r: &mut Reconcile) -> Flow {
+/// Releases the held template for a native rollout if a person set `spec.skip`; otherwise
+/// continues.
+pub(super) fn not_skipped(r: &mut Reconcile) -> Flow {
     let Some(by) = r.skipped_by() else { return GO_ON };
     r.discard();
     r.plan(patches::release(r.deployment(), Release::Resume));
@@ -48,24 +52,52 @@ fn not_skipped(r: &mut Reconcile) -> Flow {
     STOP
 }
 
-/// Whether the held template is the one that was rejected: it is not tried again unasked.
+/// Rejects the held template if a person aborted it before its rollout started.
+fn not_aborted(r: &mut Reconcile) {
+    let template_hash = r.status().template_hash.clone();
+    let rejected = |failure: &api::Failure| failure.template_hash == template_hash;
+    let Some(by) = r.aborted_by().filter(|_| !r.status().failure.as_ref().is_some_and(rejected)) else {
+        return;
+    };
+    let failure = Failure::Aborted { by };
+    r.discard();
+    r.set_canary(Some(revision::mint(r.deployment(), &r.world().name)));
+    r.set_failure(Some(api::Failure {
+        cause: failure.cause(),
+        reason: failure.word().to_owned(),
+        message: failure.to_string(),
+        at: Some(r.now()),
+        template_hash,
+        ..api::Failure::default()
+    }));
+    let (failure, revision) = (failure.to_string(), r.revision());
+    r.report(&EventReason::RolledBack { failure, revision, reverted: false });
+}
+
+/// Returns whether the held template is the rejected one, which is tried again only after
+/// `spec.retry`.
 fn rejected(r: &mut Reconcile) -> bool {
     if r.status().failure.is_none()
         && r.status().trial.is_none()
         && let Some((set, reason)) = orphans::rejected(r)
     {
         r.set_canary(Some(revision::of(set, r.deployment().meta.generation)));
-        let message = Failure::Failed(Recalled::UnderEarlierRollout).to_string();
-        let cause = Cause::Failure;
-        r.set_failure(Some(api::Failure { cause, reason, message, ..api::Failure::default() }));
+        let message = Failure::CauseUnknown(Recalled::UnderEarlierRollout).to_string();
+        let (cause, template_hash) = (Cause::Failure, r.status().template_hash.clone());
+        r.set_failure(Some(api::Failure {
+            cause,
+            reason,
+            message,
+            template_hash,
+            ..api::Failure::default()
+        }));
     }
     let Some(failure) = &r.status().failure else { return false };
-    let tried = failure.template.as_ref().or_else(|| r.canary().map(|set| &set.template));
-    tried == Some(&r.deployment().template)
+    failure.template_hash == r.status().template_hash
 }
 
-/// A person may want the rejected template tried again, with the `ReplicaSet` it was tried with.
-fn retry(r: &mut Reconcile, Accepted { valid, setup }: Accepted) -> Flow {
+/// Tries the rejected template again, with the same `ReplicaSet`, if a person set `spec.retry`.
+fn retry(r: &mut Reconcile, Accepted { policy, setup }: Accepted) -> Flow {
     let spec = &r.rollout().spec;
     let tried = r.status().attempt.unwrap_or(1);
     let intent = spec.retry.as_ref().filter(|retry| r.meant(&retry.revision) && retry.attempt > tried);
@@ -75,7 +107,7 @@ fn retry(r: &mut Reconcile, Accepted { valid, setup }: Accepted) -> Flow {
     if named(abort.map(|abort| &abort.revision)) || named(promote.map(|promote| &promote.revision)) {
         return r.wait(&WaitReason::OldIntent, Since::FirstReported, EndsBy::Person);
     }
-    may_start(r, &valid)?;
+    may_start(r, &policy)?;
     if let Some(other) = r.canary().filter(|set| set.template != r.deployment().template) {
         r.write(patches::delete(Kind::ReplicaSet, &other.meta));
     }
@@ -83,12 +115,13 @@ fn retry(r: &mut Reconcile, Accepted { valid, setup }: Accepted) -> Flow {
     r.move_to(Phase::Preparing);
     r.set_failure(None);
     r.set_attempt(Some(attempt));
-    begin(r, &Accepted { valid, setup });
+    begin(r, &Accepted { policy, setup });
     r.report(&EventReason::Retrying { by, revision, attempt });
     STOP
 }
 
-/// A new template is held: a revision is named and written down before anything is made of it.
+/// Starts the rollout of a new template. Its revision is recorded before any object is created for
+/// it.
 fn start(r: &mut Reconcile, accepted: Option<Accepted>) -> Flow {
     r.move_to(Phase::Preparing);
     r.set_failure(None);
@@ -99,7 +132,7 @@ fn start(r: &mut Reconcile, accepted: Option<Accepted>) -> Flow {
     let Some(accepted) = accepted else {
         return r.wait(&WaitReason::NotAccepted, Since::FirstReported, EndsBy::Person);
     };
-    may_start(r, &accepted.valid)?;
+    may_start(r, &accepted.policy)?;
     let canary = revision::mint(r.deployment(), &r.world().name);
     let (revision, tag) = (canary.revision.clone(), canary.tag.clone());
     r.set_canary(Some(canary));
@@ -110,14 +143,14 @@ fn start(r: &mut Reconcile, accepted: Option<Accepted>) -> Flow {
     STOP
 }
 
-/// A rollout begins with replicas to serve with, and when it is its turn. A return to a version that
-/// served not long ago needs no turn.
-fn may_start(r: &mut Reconcile, valid: &Valid) -> Flow {
+/// Continues if the Deployment has replicas and the queue allows a start. A return to a version
+/// within `rollbackWindow` does not queue.
+fn may_start(r: &mut Reconcile, policy: &Policy) -> Flow {
     if r.deployment().replicas == 0 {
         return zero_replicas::awaited(r);
     }
-    let Turn::Queued { place, of, in_flight } = r.world().turn else { return GO_ON };
-    if served_before(r, valid) {
+    let Capacity::Queued { place, of, in_flight } = r.world().capacity else { return GO_ON };
+    if served_before(r, policy) {
         return GO_ON;
     }
     r.queue();
@@ -125,32 +158,33 @@ fn may_start(r: &mut Reconcile, valid: &Valid) -> Flow {
     r.wait(&queue, Since::FirstReported, EndsBy::Person)
 }
 
-/// Writes down what the rollout works on, before anything is made of it.
-fn begin(r: &mut Reconcile, Accepted { valid, setup }: &Accepted) {
-    let Policy::Found(spec) = &r.world().policy else { return };
-    let returning = served_before(r, valid);
+/// Records the objects that the rollout uses, before any of them is written.
+fn begin(r: &mut Reconcile, Accepted { policy, setup }: &Accepted) {
+    let returning = served_before(r, policy);
     let trial = Trial {
-        policy: Some(spec.clone()),
+        policy: serde_json::to_value(&policy.spec).ok(),
         services: r.services().map(|service| service.meta.name.clone()).collect(),
         service: setup.service.clone(),
         canary_service: setup.canary_service.clone(),
-        shifting: valid.shifting,
+        shifting: policy.shifting,
         returning,
-        routes: setup.route.clone().into_iter().collect(),
+        router: policy.router,
+        routes: setup.routes.clone(),
         since: Some(r.now()),
         ..Trial::default()
     };
-    r.begin(trial, if returning { 1 } else { valid.stages.len() });
+    r.begin(trial, if returning { 1 } else { policy.stages.len() });
     r.plan(patches::finalizer(r.rollout(), true));
 }
 
-/// Whether the template is one that served not long ago, as the policy's window counts: by the
-/// `ReplicaSet` that the Deployment still has of it, and by the rollout that replaced it.
-fn served_before(r: &Reconcile, valid: &Valid) -> bool {
-    let Some(window) = valid.window else { return false };
-    let Some(set) = r.stable().and_then(|stable| r.twin(stable)) else { return false };
-    let complete = r.status().history.iter().rev().filter(|past| past.outcome == End::Complete);
-    let mut last = complete.take(window.revisions);
-    let replaced = last.find(|past| past.before == set.hash).and_then(|past| past.ended);
+/// Returns whether the template was stable within the policy's `rollbackWindow`: the history
+/// contains the rollout that replaced it.
+fn served_before(r: &Reconcile, policy: &Policy) -> bool {
+    let Some(window) = policy.window else { return false };
+    let served =
+        |past: &&Past| matches!(past.outcome, RolloutOutcome::Complete | RolloutOutcome::ServesAlone);
+    let mut last = r.status().history.iter().rev().filter(served).take(window.revisions);
+    let replaced =
+        last.find(|past| past.before_template == r.status().template_hash).and_then(|past| past.ended);
     replaced.is_some_and(|at| r.now() <= after(at, window.within))
 }

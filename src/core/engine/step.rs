@@ -1,5 +1,5 @@
-//! Stepping: pods, then weight, then the router's acceptance, then measurements, until the step's time is
-//! over and every metric has a verdict. A gate waits instead.
+//! Phases Stepping and Waiting: pods, then weight, then the router's acceptance, then measurements,
+//! until the step's duration is over and every metric passes. A gate waits instead.
 
 use super::{
     canary_service, gate, measure, pods,
@@ -10,197 +10,210 @@ use super::{
 };
 use crate::{
     analysis::{Tally, Verdict},
-    api::{Handover, Phase, Unclear},
-    policy::{Gate, Shift, Stage, Until, Valid},
+    api::{Awaited, Handover, Lost, Phase, WithoutVerdict},
+    policy::{Gate, Policy, Shift, Stage, Until},
+    traffic::Weight,
 };
 
-/// Does what is missing first.
+/// Plans the first thing that is missing.
 pub(super) fn proceed(r: &mut Reconcile) -> Flow {
-    let Some(valid) = r.policy() else { return STOP };
+    let policy = r.runnable()?;
     suspended(r)?;
-    kept(r)?;
-    promoted(r, &valid)?;
+    // Before anything that can stop here again and again: metrics guard the canary meanwhile.
+    measure::ask(r, &policy);
+    restore_services(r)?;
+    handle_promote(r, &policy)?;
     let index = r.trial().step;
-    let Some(stage) = valid.stages.get(index) else { return promote(r, PromotedBy::Steps) };
-    r.set_step(index + 1, valid.stages.len());
+    let Some(stage) = policy.stages.get(index) else { return start_handover(r, PromotedBy::Steps) };
+    r.set_step(index + 1, policy.stages.len());
     match stage {
         Stage::Shift(shift) => {
             r.move_to(Phase::Stepping);
-            given(r, &valid, *shift)?;
-            decided(r, &valid, *shift)
+            ensure_shift(r, &policy, *shift)?;
+            decide_step(r, &policy, *shift)
         }
         Stage::Gate(gate) => {
             r.move_to(Phase::Waiting);
-            at_gate(r, &valid, gate)
+            at_gate(r, &policy, gate)
         }
     }
 }
 
-/// What holds at every step, whatever other clients did meanwhile: Services that lead where they were
-/// pointed, a canary Service.
-pub(super) fn kept(r: &mut Reconcile) -> Flow {
+/// Restores what every step needs, whatever other clients changed: the selectors of the Services,
+/// and the canary Service.
+pub(super) fn restore_services(r: &mut Reconcile) -> Flow {
     let side = r.trial().side;
     r.lead(side)?;
-    canary_service::stands(r)
+    canary_service::ensure(r)
 }
 
-/// Gives the canary the pods and the weight of a shift.
-fn given(r: &mut Reconcile, valid: &Valid, shift: Shift) -> Flow {
-    measure::ask(r, valid);
-    pods::filled(r, sizing::pods(&shift, r.deployment().replicas), valid.deadline)?;
+/// Gives the canary the pods and the weight of a step.
+fn ensure_shift(r: &mut Reconcile, policy: &Policy, shift: Shift) -> Flow {
+    pods::ensure(r, sizing::pods(&shift, r.deployment().replicas), policy.deadline)?;
     weight::unpaused(r, shift.weight)?;
-    weight::weighted(r, shift.weight, valid.deadline)?;
-    measure::ask(r, valid);
+    weight::ensure(r, shift.weight, policy.deadline)?;
+    measure::ask(r, policy);
     GO_ON
 }
 
-/// What the canary has it keeps at a gate, and metrics go on guarding it. One that opened is passed,
-/// unless the rollout is paused.
-fn at_gate(r: &mut Reconcile, valid: &Valid, gate: &Gate) -> Flow {
+/// Waits at a gate. The canary keeps its pods and weight, guarded by metrics. An open gate is
+/// passed unless the rollout is paused.
+fn at_gate(r: &mut Reconcile, policy: &Policy, gate: &Gate) -> Flow {
     let step = r.trial().step;
-    let before = valid.stages[..step].iter().rev().find_map(|stage| match stage {
+    let before = policy.stages[..step].iter().rev().find_map(|stage| match stage {
         Stage::Shift(shift) => Some(*shift),
         Stage::Gate(_) => None,
     });
     if let Some(shift) = before {
-        given(r, valid, shift)?;
+        ensure_shift(r, policy, shift)?;
     }
-    let key = gate::open(r, valid, gate)?;
+    let opening = gate::open(r, policy, gate)?;
     if let Some(by) = r.paused_by() {
         let paused = WaitReason::Paused(Paused::AtOpenGate { by });
         return r.wait(&paused, Since::FirstReported, EndsBy::Person);
     }
-    gate::record(r, valid, step..step + 1, &key);
-    let opener = Opener::Itself { by: key.by, said: key.said };
-    let event = EventReason::GateOpened { step: step + 1, of: valid.stages.len(), opener };
-    next(r, valid, &event)
+    gate::record(r, policy, step..step + 1, &opening);
+    let opener = Opener::Itself { by: opening.by, response: opening.response };
+    let event = EventReason::GateOpened { step: step + 1, of: policy.stages.len(), opener };
+    next(r, policy, &event)
 }
 
-/// A person may go past a step, or past all of them. Goes on where no one did.
-fn promoted(r: &mut Reconcile, valid: &Valid) -> Flow {
+/// Handles `spec.promote`: ends a step, or all of them. Continues if there is no such intent.
+fn handle_promote(r: &mut Reconcile, policy: &Policy) -> Flow {
     let Some(intent) = r.rollout().spec.promote.as_ref().filter(|intent| r.meant(&intent.revision)) else {
         return GO_ON;
     };
     let by = person(intent.by.as_deref());
-    let (at, of) = (r.trial().step, valid.stages.len());
-    let key = gate::Key { by: by.clone(), said: None };
+    let (at, of) = (r.trial().step, policy.stages.len());
+    let opening = gate::Opening { by: by.clone(), response: None };
     if intent.full == Some(true) {
-        gate::record(r, valid, at..of, &key);
-        return promote(r, PromotedBy::Person { by });
+        gate::record(r, policy, at..of, &opening);
+        return start_handover(r, PromotedBy::Person { by });
     }
     let step = at + 1;
     if intent.step.and_then(|step| usize::try_from(step).ok()) != Some(step) {
         return GO_ON;
     }
-    gate::record(r, valid, at..step, &key);
-    let event = match valid.stages.get(at) {
+    gate::record(r, policy, at..step, &opening);
+    let event = match policy.stages.get(at) {
         Some(Stage::Gate(_)) => EventReason::GateOpened { step, of, opener: Opener::Person { by } },
         _ => EventReason::StepSkipped { by, step, of },
     };
-    next(r, valid, &event)
+    next(r, policy, &event)
 }
 
-/// Decides on a step that has its weight: it lasts, passes, fails, or waits for verdicts.
-fn decided(r: &mut Reconcile, valid: &Valid, shift: Shift) -> Flow {
-    let Shift { weight, hold, until: ends, .. } = shift;
+/// Decides on a step that has its weight: it passes, rolls back, or waits.
+fn decide_step(r: &mut Reconcile, policy: &Policy, shift: Shift) -> Flow {
+    let Shift { weight, duration, until: ends, .. } = shift;
     let now = r.now();
-    let verdict = measure::verdict(r, valid);
+    let verdict = measure::verdict(r, policy);
     r.set_verdict(Some(verdict));
-    let since = r.trial().weighted_at.unwrap_or(now);
-    let earliest = after(since, hold);
-    let latest = after(earliest, valid.deadline);
+    let since = r.trial().weight_accepted_at.unwrap_or(now);
+    let earliest = after(since, duration);
     let evidence = measure::evidence(r);
     match verdict {
-        Verdict::Error if valid.on_error == Unclear::Fail => {
+        Verdict::Error if policy.on_error == WithoutVerdict::RollBack => {
             return rollback::fail(r, &Failure::MetricsUnavailable(evidence));
         }
-        Verdict::Inconclusive if valid.on_inconclusive == Unclear::Fail => {
+        Verdict::Inconclusive if policy.on_inconclusive == WithoutVerdict::RollBack => {
             return rollback::fail(r, &Failure::Inconclusive(evidence));
         }
         _ => {}
     }
     if now < earliest {
-        let lasts = if weight == 0 { WaitReason::Preview } else { WaitReason::Hold { weight } };
-        return r.wait(&lasts, Since::At(since), EndsBy::Deadline(earliest));
+        // No verdict is awaited yet.
+        r.met(Awaited::Verdict);
+        let lasts =
+            if weight == Weight::ZERO { WaitReason::Preview } else { WaitReason::StepDuration { weight } };
+        return r.wait(&lasts, Since::At(since), EndsBy::After(duration));
     }
+    if ends == Until::Ready || verdict == Verdict::Pass {
+        r.met(Awaited::Verdict);
+        return end_with_pass(r, policy);
+    }
+    let late = r.is_late(Awaited::Verdict, policy.deadline);
     match verdict {
-        _ if ends == Until::Ready => passed(r, valid),
-        Verdict::Pass => passed(r, valid),
-        Verdict::Error if valid.on_error == Unclear::Continue => unmeasured(r, valid, evidence),
+        Verdict::Error if policy.on_error == WithoutVerdict::Continue => {
+            end_without_pass(r, policy, evidence)
+        }
         Verdict::Error => {
             let unavailable = WaitReason::MetricsUnavailable(evidence);
+            // While the source does not answer, no deadline counts.
             r.wait(&unavailable, Since::FirstReported, EndsBy::Person)
         }
-        Verdict::Inconclusive if valid.on_inconclusive == Unclear::Continue => unmeasured(r, valid, evidence),
-        _ if now >= latest => late(r, valid),
+        Verdict::Inconclusive if policy.on_inconclusive == WithoutVerdict::Continue => {
+            end_without_pass(r, policy, evidence)
+        }
+        _ if late => without_verdict(r, policy),
         Verdict::Inconclusive => {
             let inconclusive = WaitReason::Inconclusive(evidence);
-            r.wait(&inconclusive, Since::FirstReported, EndsBy::Deadline(latest))
+            r.wait(&inconclusive, Since::Lost(Awaited::Verdict), EndsBy::After(policy.deadline))
         }
-        Verdict::Pending | Verdict::Fail => {
-            r.wait(&WaitReason::Metrics, Since::At(earliest), EndsBy::Deadline(latest))
+        // Fail does not get here: the guard has rolled back.
+        Verdict::Pass | Verdict::Pending | Verdict::Fail => {
+            r.wait(&WaitReason::Metrics, Since::Lost(Awaited::Verdict), EndsBy::After(policy.deadline))
         }
     }
 }
 
-/// The step's deadline is over, and some metric has no verdict.
-fn late(r: &mut Reconcile, valid: &Valid) -> Flow {
-    match valid.on_inconclusive {
-        Unclear::Hold => {
+/// Applies `onInconclusive` to a step whose deadline is over while a metric has no verdict.
+fn without_verdict(r: &mut Reconcile, policy: &Policy) -> Flow {
+    match policy.on_inconclusive {
+        WithoutVerdict::Wait => {
             let late = WaitReason::Inconclusive(Evidence::Deadline);
-            r.wait(&late, Since::FirstReported, EndsBy::Person)
+            r.wait(&late, Since::Lost(Awaited::Verdict), EndsBy::Person)
         }
-        Unclear::Fail => rollback::fail(r, &Failure::Inconclusive(Evidence::Deadline)),
-        Unclear::Continue => unmeasured(r, valid, Evidence::Deadline),
+        WithoutVerdict::RollBack => rollback::fail(r, &Failure::Inconclusive(Evidence::Deadline)),
+        WithoutVerdict::Continue => end_without_pass(r, policy, Evidence::Deadline),
     }
 }
 
-/// The policy lets a step end that has no verdict.
-fn unmeasured(r: &mut Reconcile, valid: &Valid, why: Evidence) -> Flow {
+/// Ends a step without a verdict, as the policy allows.
+fn end_without_pass(r: &mut Reconcile, policy: &Policy, why: Evidence) -> Flow {
     if let Some(by) = r.paused_by() {
         let paused = WaitReason::Paused(Paused::WithoutVerdict { by });
-        return r.wait(&paused, Since::FirstReported, EndsBy::Person);
+        return r.wait(&paused, Since::Lost(Awaited::Verdict), EndsBy::Person);
     }
-    let event = EventReason::StepUnmeasured { step: r.trial().step + 1, of: valid.stages.len(), why };
-    next(r, valid, &event)
+    let event = EventReason::StepInconclusive { step: r.trial().step + 1, of: policy.stages.len(), why };
+    next(r, policy, &event)
 }
 
-fn passed(r: &mut Reconcile, valid: &Valid) -> Flow {
+fn end_with_pass(r: &mut Reconcile, policy: &Policy) -> Flow {
     if let Some(by) = r.paused_by() {
         let paused = WaitReason::Paused(Paused::AfterPass { by });
         return r.wait(&paused, Since::FirstReported, EndsBy::Person);
     }
-    let event = EventReason::StepPassed { step: r.trial().step + 1, of: valid.stages.len() };
-    next(r, valid, &event)
+    let event = EventReason::StepPassed { step: r.trial().step + 1, of: policy.stages.len() };
+    next(r, policy, &event)
 }
 
-/// The next step begins, or the handover.
-fn next(r: &mut Reconcile, valid: &Valid, event: &EventReason) -> Flow {
+/// Starts the next step, or the handover.
+fn next(r: &mut Reconcile, policy: &Policy, event: &EventReason) -> Flow {
     let trial = r.trial();
     trial.step += 1;
     for state in trial.metrics.values_mut() {
-        state.tally = Tally::default();
+        (state.tally, state.would_have_failed) = (Tally::default(), None);
     }
     let step = trial.step;
     r.set_verdict(None);
     r.report(event);
-    if step >= valid.stages.len() {
-        return promote(r, PromotedBy::Steps);
+    if step >= policy.stages.len() {
+        return start_handover(r, PromotedBy::Steps);
     }
     let trial = r.trial();
-    (trial.weighted_at, trial.short_since) = (None, None);
+    (trial.weight_accepted_at, trial.lost) = (None, Lost::default());
     STOP
 }
 
-/// The handover begins.
-fn promote(r: &mut Reconcile, by: PromotedBy) -> Flow {
+/// Starts the handover.
+fn start_handover(r: &mut Reconcile, by: PromotedBy) -> Flow {
     r.move_to(Phase::Promoting);
-    // A step that held all traffic has had it accepted already.
-    let accepted = r.weight() == Some(100);
+    // After a step at weight 100, the router has already accepted the weight.
+    let accepted = r.weight() == Some(Weight::ALL);
     let trial = r.trial();
-    trial.weighted_at = trial.weighted_at.filter(|_| accepted);
-    trial.short_since = None;
-    r.enter(Handover::Filling);
+    trial.weight_accepted_at = trial.weight_accepted_at.filter(|_| accepted);
+    trial.lost = Lost::default();
+    r.enter(Handover::ScalingUp);
     r.report(&EventReason::Promoting(by));
     STOP
 }

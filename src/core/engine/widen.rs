@@ -1,4 +1,4 @@
-//! Both versions behind the Services, between stable alone and the canary alone.
+//! Services that select both versions, between stable only and the canary only.
 
 use jiff::SignedDuration;
 
@@ -8,17 +8,20 @@ use super::{
     snapshot::Service,
 };
 
-/// how long both versions are behind the Services before they are narrowed: kube-proxy's own pace.
+/// How long the Services select both versions before they are narrowed: kube-proxy needs this time
+/// to follow.
 pub(super) const OVERLAP: SignedDuration = SignedDuration::from_secs(1);
 
-/// Puts both versions behind the Services, and goes on once they have been there long enough.
+/// Makes the Services select both versions, and continues once they have done so for [`OVERLAP`].
 pub(super) fn widened(r: &mut Reconcile) -> Flow {
     if let stop @ Flow::Break(_) = r.pin(None) {
         r.trial().stage_since = None;
         return stop;
     }
     let (stable, canary, n) = (r.stable_revision(), r.revision(), r.deployment().replicas);
-    let behind = |service: &Service| r.ready(service, &canary) >= n && r.ready(service, &stable) > 0;
+    let behind = |service: &Service| {
+        r.ready(service, &canary) >= n && (r.ready(service, &stable) > 0 || r.stable_pin(service).is_none())
+    };
     if !r.services().all(behind) {
         r.trial().stage_since = None;
         let both = WaitReason::Endpoints(Endpoints::Both);

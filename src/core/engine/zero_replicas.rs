@@ -1,23 +1,24 @@
-//! A Deployment of no replicas: nothing can be measured until there are some again.
+//! A Deployment with 0 replicas: nothing can be measured until it is scaled up.
 
 use super::{
     patches,
     reasons::WaitReason,
     reconcile::{EndsBy, Flow, GO_ON, Reconcile, Since},
+    unmeasured_sets,
 };
 use crate::api::Handover;
 
-/// Goes on where the Deployment has replicas. Else a rollout in progress has no weight and no canary
-/// pods until there are some again.
+/// Continues if the Deployment has replicas. Otherwise a rollout in progress has no weight and no
+/// canary pods until it is scaled up.
 pub(super) fn suspended(r: &mut Reconcile) -> Flow {
     if r.deployment().replicas > 0 {
         return GO_ON;
     }
     if r.trial().handover.is_some() {
-        r.enter(Handover::Filling);
+        r.enter(Handover::ScalingUp);
     }
     let trial = r.trial();
-    (trial.weighted_at, trial.traffic_since, trial.short_since) = (None, None, None);
+    (trial.weight_accepted_at, trial.traffic_since) = (None, None);
     r.return_traffic();
     if let Some(canary) = r.canary().filter(|canary| canary.replicas > 0) {
         r.write(patches::scale(&canary.meta, 0));
@@ -27,5 +28,6 @@ pub(super) fn suspended(r: &mut Reconcile) -> Flow {
 
 /// Waits for replicas.
 pub(super) fn awaited(r: &mut Reconcile) -> Flow {
+    unmeasured_sets::remove(r)?;
     r.wait(&WaitReason::ZeroReplicas, Since::FirstReported, EndsBy::Person)
 }

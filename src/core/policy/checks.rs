@@ -1,10 +1,10 @@
-//! Checks that several parts of a policy share.
+//! Checks for several parts of a policy.
 
 use std::time::Duration;
 
 use super::{fault::Fault, problem::Problem};
 
-/// A duration that must not be negative.
+/// Converts a duration, which must not be negative.
 pub(super) fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Fault>) -> Duration {
     if span.is_negative() {
         faults.push(Fault::of(path, &Problem::Negative));
@@ -12,13 +12,7 @@ pub(super) fn span(span: kube::core::Duration, path: &str, faults: &mut Vec<Faul
     span.into()
 }
 
-/// One fault for each of these fields that is set: none of them is served.
-pub(super) fn unserved<const N: usize>(path: &str, fields: [(&str, bool); N], faults: &mut Vec<Fault>) {
-    let set = fields.into_iter().filter(|(_, set)| *set);
-    faults.extend(set.map(|(name, _)| Fault::unserved(format!("{path}.{name}"))));
-}
-
-/// The fault of an object whose fields exclude each other, if not exactly one is set.
+/// Reports an object of which not exactly one of several fields is set.
 pub(super) fn exactly_one(path: &str, fields: &'static str, set: usize, faults: &mut Vec<Fault>) {
     match set {
         0 => faults.push(Fault::of(path, &Problem::NoneOf { fields })),

@@ -1,121 +1,92 @@
-//! What a policy must say to be run. All faults, each with its path.
+//! Compiles a policy: checks its values and reports all errors, each with its path.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use super::{
-    checks::{exactly_one, span, unserved},
+    checks::{exactly_one, span},
     fault::Fault,
+    metric::{Metric, metrics},
     problem::Problem,
     stages::{Stage, stages},
-    template,
-    terms::{Count, LEAST, Terms},
 };
 use crate::{
-    analysis::{Limits, Measurement, Outcome, Threshold},
-    api::{self, Analysis, NoData, OnFail, RolloutPolicySpec, Scope, Shifting, Traffic, Unclear},
+    api::{self, Analysis, GatewayRoute, OnFailure, RolloutPolicySpec, Shifting, Traffic, WithoutVerdict},
+    traffic::{RouteRef, RouterKind},
 };
 
-/// A policy that can be run.
+/// A compiled policy.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Valid {
-    /// What happens, in this order.
+pub struct Policy {
+    /// The spec that it was compiled from.
+    pub spec: RolloutPolicySpec,
+    /// The stages, in order.
     pub stages: Vec<Stage>,
+    /// What divides the traffic.
+    pub router: RouterKind,
+    /// The routes to shift; if empty, all that name the Service.
+    pub listed: Vec<RouteRef>,
     /// What moves the traffic.
     pub shifting: Shifting,
-    /// Which versions are gone back to without steps.
+    /// Which earlier revisions skip the steps.
     pub window: Option<Window>,
-    /// What becomes of the template after a failure.
-    pub on_fail: OnFail,
+    /// What happens to the template after a failure.
+    pub on_failure: OnFailure,
     /// The metrics.
     pub metrics: Vec<Metric>,
-    /// The name of the Prometheus source.
-    pub source: String,
-    /// How long after a weight nothing is measured.
+    /// How long nothing is measured after a weight has changed.
     pub settle: Duration,
-    /// The time between two looks.
-    pub interval: Duration,
-    /// How long pods and verdicts may take.
+    /// The maximum time for pods to become ready and for verdicts.
     pub deadline: Duration,
-    /// What a step does that found nothing to compare.
-    pub on_inconclusive: Unclear,
-    /// What a step does whose source failed.
-    pub on_error: Unclear,
+    /// What happens when a metric is Inconclusive too often.
+    pub on_inconclusive: WithoutVerdict,
+    /// What happens when the source of a metric fails too often.
+    pub on_error: WithoutVerdict,
 }
 
-/// Which versions are gone back to without steps.
+/// Which earlier revisions skip the steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// One of the last so many before the one that serves.
+    /// The number of revisions before the stable one that qualify.
     pub revisions: usize,
-    /// One that served no longer ago than this.
+    /// The maximum time since the revision served.
     pub within: Duration,
 }
 
-/// A metric that can be asked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
-    /// Its name.
-    pub name: String,
-    /// Its query, with variables.
-    pub query: String,
-    /// Its bounds.
-    pub threshold: Threshold,
-    /// Its limits.
-    pub limits: Limits,
-    /// What a look without data counts as.
-    pub no_data: NoData,
-    /// On which terms its answers are ones; the query that counts samples still has its variables.
-    pub terms: Terms,
-}
-
-impl Metric {
-    /// What an answer says of the canary.
-    pub fn measure(&self, outcome: &Outcome) -> Measurement {
-        match (outcome, self.no_data) {
-            (Outcome::NoData, NoData::Fail) => Measurement::Fail,
-            _ => self.threshold.measure(outcome),
-        }
-    }
-}
-
-/// Checks a policy's values.
+/// Compiles a policy.
 ///
 /// # Errors
-/// All faults, in the order of the fields; never an empty list.
-pub fn valid(spec: &RolloutPolicySpec) -> Result<Valid, Vec<Fault>> {
-    let RolloutPolicySpec { strategy, traffic: routed, analysis, on_fail, deadline, rollback_window } = spec;
+/// Returns all errors, in the order of the fields; never an empty list.
+pub fn compile(spec: &RolloutPolicySpec) -> Result<Policy, Vec<Fault>> {
+    let RolloutPolicySpec { strategy, traffic: moved, analysis, on_failure, deadline, rollback_window } =
+        spec;
     let mut faults = Vec::new();
-    let stages = stages(strategy, routed.service.is_some(), &mut faults);
-    traffic(routed, &mut faults);
-    let metrics = analysed(analysis, &mut faults);
+    let stages = stages(strategy, moved.service_selector.is_some(), &mut faults);
+    let listed = traffic(moved, &mut faults);
+    let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
+    let metrics = metrics(analysis, &mut faults);
     let deadline = span(*deadline, "spec.deadline", &mut faults);
     if deadline.is_zero() {
         faults.push(Fault::of("spec.deadline", &Problem::DeadlineZero));
     }
     let window = rollback_window.as_ref().map(|window| rollback(window, &mut faults));
-    let settle = span(analysis.settle, "spec.analysis.settle", &mut faults);
-    let interval = span(analysis.interval, "spec.analysis.interval", &mut faults);
-    if !faults.is_empty() {
-        return Err(faults);
-    }
-    let source = analysis.source.clone().unwrap_or_else(|| "default".to_owned());
-    let interval = interval.max(Duration::from_millis(100));
-    let shifting = match (routed.service.is_some(), strategy.blue_green.is_some()) {
-        (true, _) => Shifting::Services,
-        (false, true) => Shifting::RouteAndServices,
-        (false, false) => Shifting::Route,
+    let Some(router) = router(moved).filter(|_| faults.is_empty()) else { return Err(faults) };
+    let shifting = match (router, strategy.blue_green.is_some()) {
+        (RouterKind::Service, _) => Shifting::Services,
+        (RouterKind::GatewayApi, true) => Shifting::RouteAndServices,
+        (RouterKind::GatewayApi, false) => Shifting::Route,
     };
-    let on_fail = *on_fail;
+    let on_failure = *on_failure;
     let Analysis { on_inconclusive, on_error, .. } = *analysis;
-    Ok(Valid {
+    Ok(Policy {
+        spec: spec.clone(),
         stages,
+        router,
+        listed,
         shifting,
         window,
-        on_fail,
+        on_failure,
         metrics,
-        source,
         settle,
-        interval,
         deadline,
         on_inconclusive,
         on_error,
@@ -135,116 +106,39 @@ fn rollback(window: &api::RollbackWindow, faults: &mut Vec<Fault>) -> Window {
     Window { revisions: revisions.map_or(usize::MAX, usize::from), within }
 }
 
-fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) {
-    let Traffic { gateway_api, istio, traefik, ingress, service } = traffic;
-    let others = [("istio", istio.is_some()), ("traefik", traefik.is_some()), ("ingress", ingress.is_some())];
-    let served = usize::from(gateway_api.is_some()) + usize::from(service.is_some());
-    let set = others.iter().filter(|(_, set)| *set).count() + served;
-    exactly_one("spec.traffic", "gatewayAPI, istio, traefik, ingress and service", set, faults);
-    unserved("spec.traffic", others, faults);
-    let mut names = BTreeSet::new();
-    for (index, name) in gateway_api.iter().flat_map(|api| api.routes.iter()).enumerate() {
+fn traffic(traffic: &Traffic, faults: &mut Vec<Fault>) -> Vec<RouteRef> {
+    let Traffic { gateway_api, service_selector } = traffic;
+    let set = usize::from(gateway_api.is_some()) + usize::from(service_selector.is_some());
+    exactly_one("spec.traffic", "gatewayAPI and serviceSelector", set, faults);
+    let listed = routes(traffic);
+    for (index, route) in listed.iter().enumerate() {
         let path = format!("spec.traffic.gatewayAPI.routes[{index}]");
-        if name.is_empty() {
-            faults.push(Fault::of(path, &Problem::NoRouteName));
-        } else if !names.insert(name) {
-            faults.push(Fault::of(path, &Problem::RouteTwice(name.clone())));
+        if route.name.is_empty() {
+            faults.push(Fault::of(format!("{path}.name"), &Problem::EmptyField));
+        } else if listed[..index].contains(route) {
+            faults.push(Fault::of(path, &Problem::RouteTwice(route.title())));
         }
     }
+    listed
 }
 
-fn analysed(analysis: &Analysis, faults: &mut Vec<Fault>) -> Vec<Metric> {
-    let Analysis { settle: _, interval: _, source: _, on_inconclusive: _, on_error: _, metrics } = analysis;
-    let mut names = BTreeSet::new();
-    let mut found = Vec::new();
-    for (index, metric) in metrics.iter().enumerate() {
-        let path = format!("spec.analysis.metrics[{index}]");
-        if !metric.name.is_empty() && !names.insert(metric.name.as_str()) {
-            let taken = Problem::MetricNameTaken(metric.name.clone());
-            faults.push(Fault::of(format!("{path}.name"), &taken));
-        }
-        found.extend(one_metric(metric, &path, faults));
-    }
-    found
-}
-
-fn one_metric(metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) -> Option<Metric> {
-    let api::Metric {
-        name,
-        query,
-        min,
-        max,
-        failure_limit,
-        consecutive_failure_limit,
-        inconclusive_limit,
-        error_limit,
-        min_measurements,
-        no_data,
-        samples,
-        max_sample_age,
-        series,
-        on_warnings,
-        timeout,
-        compare,
-        preset,
-        scope,
-    } = metric;
-    let set = [query.is_some(), compare.is_some(), preset.is_some()].into_iter().filter(|set| *set).count();
-    exactly_one(path, "query, compare and preset", set, faults);
-    let fields = [("compare", compare.is_some()), ("preset", preset.is_some())];
-    unserved(path, fields, faults);
-    if let Some(compare) = compare {
-        compared(compare, metric, path, faults);
-    }
-    if min_measurements == &Some(0) {
-        faults.push(Fault::of(format!("{path}.minMeasurements"), &Problem::NoMeasurements));
-    }
-    let threshold = Threshold { min: *min, max: *max };
-    let query = query.as_ref()?;
-    if name.is_empty() {
-        faults.push(Fault::of(format!("{path}.name"), &Problem::NoMetricName));
-    }
-    if let Err(error) = threshold.check() {
-        faults.push(Fault::of(path, &Problem::Threshold(error)));
-    }
-    asked(query, *scope, &format!("{path}.query"), faults);
-    if let Some(samples) = samples {
-        asked(&samples.query, *scope, &format!("{path}.samples.query"), faults);
-    }
-    let mut limits = Limits::default();
-    limits.failure_limit = failure_limit.unwrap_or(limits.failure_limit);
-    limits.consecutive_failure_limit = *consecutive_failure_limit;
-    limits.inconclusive_limit = inconclusive_limit.unwrap_or(limits.inconclusive_limit);
-    limits.error_limit = error_limit.unwrap_or(limits.error_limit);
-    limits.min_measurements = min_measurements.unwrap_or(limits.min_measurements);
-    let terms = Terms {
-        samples: samples
-            .as_ref()
-            .map(|samples| Count { query: samples.query.clone(), least: samples.min.unwrap_or(LEAST) }),
-        max_sample_age: max_sample_age.map(Duration::from),
-        timeout: timeout.map(Duration::from),
-        series: *series,
-        bounds: threshold,
-        warnings: *on_warnings,
+/// Returns the routes that a policy lists.
+fn routes(traffic: &Traffic) -> Vec<RouteRef> {
+    let routes = traffic.gateway_api.iter().flat_map(|api| &api.routes);
+    let route = |GatewayRoute { kind, name, namespace }: &GatewayRoute| RouteRef {
+        kind: kind.to_string(),
+        name: name.clone(),
+        namespace: namespace.clone(),
     };
-    let (name, query) = (name.clone(), query.clone());
-    Some(Metric { name, query, threshold, limits, no_data: *no_data, terms })
+    routes.map(route).collect()
 }
 
-fn compared(compare: &api::Compare, metric: &api::Metric, path: &str, faults: &mut Vec<Fault>) {
-    let api::Compare { errors, requests, histogram } = compare;
-    if errors.is_some() != requests.is_some() || errors.is_some() == histogram.is_some() {
-        faults.push(Fault::of(format!("{path}.compare"), &Problem::CompareNothing));
-    }
-    if metric.min.is_some() || metric.max.is_some() {
-        faults.push(Fault::of(path, &Problem::CompareBounded));
-    }
-}
-
-fn asked(query: &str, scope: Scope, path: &str, faults: &mut Vec<Fault>) {
-    if let Err(error) = template::check(query) {
-        faults.push(Fault::of(path, &Problem::Query(error)));
-    } else if scope == Scope::Canary && !template::names_one_version(query) {
-        faults.push(Fault::of(path, &Problem::BothVersions));
+/// Returns the router of a policy that sets exactly one.
+fn router(traffic: &Traffic) -> Option<RouterKind> {
+    let Traffic { gateway_api, service_selector } = traffic;
+    match (gateway_api, service_selector) {
+        (Some(_), None) => Some(RouterKind::GatewayApi),
+        (None, Some(_)) => Some(RouterKind::Service),
+        (Some(_), Some(_)) | (None, None) => None,
     }
 }

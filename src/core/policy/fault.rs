@@ -1,4 +1,4 @@
-//! What is wrong with a policy: where, what, and what helps.
+//! Errors of a policy: the place, the error and the fix.
 
 use std::fmt::Write as _;
 
@@ -6,48 +6,40 @@ use serde::Serialize;
 
 use super::problem::{Problem, Sort};
 
-/// The longest message of a condition that Steelyard writes, in bytes.
+/// The longest message of a condition of a Rollout, in bytes.
 const MESSAGE: usize = 1024;
 
-/// One fault of a policy.
+/// One error of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Fault {
-    /// What sort it is.
+    /// The kind of error.
     pub sort: Sort,
-    /// Where: fields joined by dots, items in brackets and counted from 0, such as `spec.strategy.canary.steps[2].weight`.
+    /// The path of the field, with items counted from 0, such as
+    /// `spec.strategy.canary.steps[2].weight`.
     pub path: String,
-    /// What is wrong, and what helps.
+    /// The error and its fix.
     pub message: String,
 }
 
 impl Fault {
-    /// A fault of a sort.
+    /// Returns an error.
     pub fn new(sort: Sort, path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { sort, path: path.into(), message: message.into() }
     }
 
-    /// A value that can't be.
+    /// Returns the error of an invalid value.
     pub fn invalid(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self::new(Sort::Invalid, path, message)
     }
 
-    /// A problem of a field.
+    /// Returns the error of a field.
     pub fn of(path: impl Into<String>, problem: &Problem) -> Self {
         Self::new(problem.sort(), path, problem.to_string())
     }
-
-    /// A field that a later version will serve.
-    pub fn unserved(path: impl Into<String>) -> Self {
-        Self::of(path, &Problem::Unserved)
-    }
-
-    /// Whether a later version will serve the field.
-    pub fn is_unserved(&self) -> bool {
-        self.sort == Sort::NotYetSupported
-    }
 }
 
-/// Faults of one policy. Their text fits a condition's message: at most 1 KiB, and it says how many faults did not fit.
+/// The errors of one policy. Their text fits the message of a condition: at most 1 KiB, with the
+/// number of errors that did not fit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -57,7 +49,7 @@ impl std::fmt::Display for Faults {
         let mut message = String::new();
         for (index, fault) in faults.iter().enumerate() {
             let one = format!("{}{fault}", if index == 0 { "" } else { "; " });
-            // Room for the words about the rest, whose number has five digits at most.
+            // Leaves room for the number of the other errors, at most five digits.
             if message.len() + one.len() > MESSAGE - 20 {
                 if index == 0 {
                     let end = (0..=MESSAGE - 24).rev().find(|at| one.is_char_boundary(*at)).unwrap_or(0);

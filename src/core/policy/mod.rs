@@ -1,33 +1,42 @@
-//! What a user wrote in; a policy that can be run out, or every error at once, each with its path.
+//! Turns a policy as it was written into a compiled policy, or returns all its errors, each with
+//! its path.
 //!
-//! `steelyard policy check` and the controller ask here; the rules of the definitions (CEL) say in
-//! the API server what one object can say of itself. Shape first (names, types, bounds), then
-//! meaning: what the first finds is left out for the second, which so finds the rest.
+//! `steelyard policy check` and the controller use it; the API server checks the CEL rules of the
+//! CRDs. The first check is that of the schema (names, types, bounds). The second is that of the
+//! values; it leaves out what the first one has reported, so that both sets of errors are returned
+//! together.
 
+mod cache;
 mod checks;
 mod compile;
 mod fault;
 pub mod gate;
 mod hint;
+mod metric;
+mod names;
 mod object;
 mod problem;
+pub mod query;
 mod read;
 #[cfg(test)]
 mod rules;
 mod shape;
+pub mod source;
 mod stages;
-pub mod template;
-pub mod terms;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
-pub use compile::{Metric, Valid, Window, valid};
+pub use cache::{Cache, Compiled, Written};
+pub use compile::{Policy, Window, compile};
 pub use fault::{Fault, Faults};
 pub use gate::Gate;
 pub use hint::hints;
-pub use object::{Kind, kind, object};
+pub use metric::{Metric, Mode};
+pub use object::{DocumentKind, kind, object};
 pub use problem::{Problem, ProblemKind, Sort};
-pub use read::{read, schema, spec};
+pub use query::Query;
+pub use read::{read, schema, spec, stored};
+pub use source::{Request, Source};
 pub use stages::{Shift, Size, Stage, Until};
 pub use yaml::{Document, Flaw, Place, documents};

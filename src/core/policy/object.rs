@@ -1,44 +1,44 @@
-//! A policy as a whole object: kind, version, name, `spec`.
+//! A policy as a whole object: kind, version, name and `spec`.
 
 use serde_json::Value;
 
-use super::{fault::Fault, problem::Sort, read::spec, shape::alike};
-use crate::api::{GROUP, RolloutPolicySpec};
+use super::{compile::Policy, fault::Fault, problem::Sort, read::spec, shape::alike};
+use crate::api::GROUP;
 
-/// The version of the kinds that this program knows.
+/// The API version that this program supports.
 const VERSION: &str = "steelyard.io/v1alpha1";
-/// The kinds of the group.
+/// The kinds of the API group.
 const KINDS: [&str; 3] = ["RolloutPolicy", "ClusterRolloutPolicy", "Rollout"];
 
-/// What an object is to somebody who looks for policies.
+/// Whether an object is a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A policy of a namespace, or what was meant to be one.
+pub enum DocumentKind {
+    /// A policy of a namespace, or an object of the API group with a misspelled kind.
     Policy,
     /// A policy of the cluster.
     ClusterPolicy,
-    /// Something else.
+    /// Any other object.
     Other,
 }
 
-/// What an object is.
-pub fn kind(object: &Value) -> Kind {
+/// Returns whether an object is a policy.
+pub fn kind(object: &Value) -> DocumentKind {
     let word = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
     let ours = word("apiVersion").split('/').next() == Some(GROUP);
     match word("kind") {
-        "RolloutPolicy" => Kind::Policy,
-        "ClusterRolloutPolicy" => Kind::ClusterPolicy,
-        "Rollout" | "List" => Kind::Other,
-        _ if ours => Kind::Policy,
-        _ => Kind::Other,
+        "RolloutPolicy" => DocumentKind::Policy,
+        "ClusterRolloutPolicy" => DocumentKind::ClusterPolicy,
+        "Rollout" | "List" => DocumentKind::Other,
+        _ if ours => DocumentKind::Policy,
+        _ => DocumentKind::Other,
     }
 }
 
-/// Checks a whole policy.
+/// Compiles a whole policy.
 ///
 /// # Errors
-/// All faults.
-pub fn object(value: &Value) -> Result<RolloutPolicySpec, Vec<Fault>> {
+/// Returns all errors.
+pub fn object(value: &Value) -> Result<Policy, Vec<Fault>> {
     let mut faults = Vec::new();
     let word = |path: &str| value.pointer(path).and_then(Value::as_str).unwrap_or_default();
     if word("/apiVersion") != VERSION {
@@ -73,18 +73,16 @@ pub fn object(value: &Value) -> Result<RolloutPolicySpec, Vec<Fault>> {
             ));
         }
     }
-    if kind(value) == Kind::ClusterPolicy && !word("/metadata/namespace").is_empty() {
-        faults.push(Fault::invalid(
-            "metadata.namespace",
-            "a ClusterRolloutPolicy has no namespace: leave it out",
-        ));
+    if kind(value) == DocumentKind::ClusterPolicy && !word("/metadata/namespace").is_empty() {
+        faults
+            .push(Fault::invalid("metadata.namespace", "a ClusterRolloutPolicy has no namespace: remove it"));
     }
     let read = match value.get("spec") {
         Some(written) => spec(written),
         None => Err(vec![Fault::new(Sort::Missing, "spec", "must be given")]),
     };
     match read {
-        Ok(spec) if faults.is_empty() => Ok(spec),
+        Ok(policy) if faults.is_empty() => Ok(policy),
         Ok(_) => Err(faults),
         Err(more) => Err(faults.into_iter().chain(more).collect()),
     }

@@ -1,42 +1,38 @@
-//! What can be wrong with the meaning of a field: a sentence for people, and help for the docs.
+//! The errors that a policy can have: a message for users, and help for the docs.
 
 use std::fmt;
 
 use serde::Serialize;
 use strum::{EnumDiscriminants, EnumIter};
 
-use super::template::{NAMES, TemplateError};
-use crate::analysis::ThresholdError;
+use super::query::{QueryError, names};
+use crate::{analysis::ThresholdError, traffic::Weight};
 
-/// What sort of fault it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum Sort {
-    /// A field of a name that no field has.
+    /// An unknown field.
     UnknownField,
-    /// Something that has to be there isn't.
+    /// A required value is missing.
     Missing,
-    /// A value that can't be.
+    /// An invalid value.
     Invalid,
-    /// A field or value that a later version will serve.
-    NotYetSupported,
-    /// Allowed, but seldom meant.
+    /// A valid value that is seldom intended.
     Warning,
 }
 
-/// What is wrong with a field. In the order of the policy's fields.
+/// An error of a field, in the order of the policy's fields.
 #[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
 #[strum_discriminants(name(ProblemKind), derive(EnumIter))]
 #[strum_discriminants(doc = "The kinds of [`Problem`].")]
 #[strum_discriminants(allow(missing_docs))]
 pub enum Problem {
-    /// A field that a later version will serve.
-    Unserved,
-    /// None of fields of which one is needed.
+    /// None of several fields is set.
     NoneOf {
         /// The fields.
         fields: &'static str,
     },
-    /// Several of fields that exclude each other.
+    /// Several fields are set that exclude each other.
     SeveralOf {
         /// The fields.
         fields: &'static str,
@@ -47,85 +43,89 @@ pub enum Problem {
     StepCount(usize),
     /// No step has a weight.
     NoWeight,
-    /// Not a share in percent.
-    WeightRange(u8),
+    /// A weight of zero.
+    WeightZero,
     /// A weight that is not above the one before it.
     WeightNotRising {
         /// The weight.
-        weight: u8,
+        weight: Weight,
         /// The one before it.
-        before: u8,
+        before: Weight,
     },
-    /// A weight that pods can't share by their number.
+    /// A weight that needs a router.
     WeightByPods,
-    /// A gate with a time.
-    GateWithHold,
-    /// A person's gate without a message.
-    GateWithoutMessage,
+    /// A gate with a duration.
+    GateWithDuration,
     /// A window without days.
     NoDays,
     /// Not a day.
     Day(String),
     /// Not a time of the day.
     From(String),
-    /// Not a time of the day, nor its end.
+    /// Not a time of the day, nor 24:00.
     To(String),
-    /// A window of no length.
+    /// A window without a length.
     EmptyWindow,
     /// Not a time zone.
-    Zone(String),
+    TimeZone(String),
     /// A webhook without a name.
     NoWebhook,
-    /// Retries of a webhook that is called until it approves.
-    RetriesWithoutFail,
+    /// Retries without `onRefusal: RollBack`.
+    RetriesWithoutRollBack,
     /// Replicas of a step without a weight.
     ReplicasWithoutWeight,
-    /// Replicas where they follow from the weight.
+    /// Replicas without a router, where they follow from the weight.
     ReplicasByPods,
+    /// Fewer replicas than the weight needs.
+    ReplicasBelowWeight {
+        /// The percentage of the Deployment's replicas.
+        percent: u8,
+        /// The weight.
+        weight: Weight,
+    },
+    /// Fewer replicas than a step before.
+    ReplicasFalling {
+        /// The percentage of the Deployment's replicas.
+        percent: u8,
+        /// That of the step before.
+        before: u8,
+    },
     /// Not a percentage.
     Percentage,
-    /// A rollback window that says nothing.
+    /// A rollback window without fields.
     NoRollbackWindow,
     /// Not a number of revisions.
     Revisions,
-    /// A route without a name.
-    NoRouteName,
     /// A route that is listed twice.
     RouteTwice(String),
     /// A negative duration.
     Negative,
     /// A deadline of zero.
     DeadlineZero,
-    /// The name of another metric.
+    /// The name of a metric is not unique.
     MetricNameTaken(String),
-    /// A query without a name.
-    NoMetricName,
-    /// A step that needs no measurement.
+    /// A required text is empty.
+    EmptyField,
+    /// A minimum of zero measurements.
     NoMeasurements,
-    /// A threshold that can't judge anything.
+    /// An invalid threshold.
     Threshold(ThresholdError),
-    /// A comparison of nothing.
-    CompareNothing,
-    /// A comparison with a threshold.
-    CompareBounded,
-    /// A query that can't be rendered or parsed.
-    Query(TemplateError),
-    /// A query that measures both versions at once.
+    /// An invalid query.
+    Query(QueryError),
+    /// A query that measures both versions.
     BothVersions,
 }
 
 impl Problem {
-    /// What sort of fault it is.
+    /// The kind of an error.
     pub fn sort(&self) -> Sort {
         match self {
-            Self::Unserved => Sort::NotYetSupported,
             Self::NoneOf { .. }
             | Self::NoWeight
-            | Self::GateWithoutMessage
             | Self::NoDays
             | Self::NoWebhook
             | Self::NoRollbackWindow
-            | Self::NoMetricName
+            | Self::EmptyField
             | Self::Threshold(ThresholdError::Unbounded) => Sort::Missing,
             _ => Sort::Invalid,
         }
@@ -135,21 +135,19 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unserved => f.write_str("is not supported yet: leave it out"),
             Self::NoneOf { fields } => write!(f, "set exactly one of {fields}; none is"),
             Self::SeveralOf { fields, set } => write!(f, "set exactly one of {fields}; {set} are"),
             Self::StepCount(count) => write!(f, "must have 1 to 32 items, not {count}"),
             Self::NoWeight => f.write_str("at least one step needs a weight"),
-            Self::WeightRange(weight) => write!(f, "must be from 1 to 100, not {weight}"),
+            Self::WeightZero => f.write_str("must be more than 0%"),
             Self::WeightNotRising { weight, before } => {
                 write!(f, "weights must rise from step to step: {weight} is not above {before}")
             }
             Self::WeightByPods => f.write_str(
-                "without a router pods share by their number, and stable never shrinks: at most 50, or \
-                 100",
+                "without a router the weight must be at most 50, or 100: the share is the share of the \
+                 pods, and stable keeps all of its pods",
             ),
-            Self::GateWithHold => f.write_str("a gate has no hold: it lasts until it opens"),
-            Self::GateWithoutMessage => f.write_str("must say what to look at"),
+            Self::GateWithDuration => f.write_str("a gate has no duration: it lasts until it opens"),
             Self::NoDays => f.write_str("name at least one day"),
             Self::Day(text) => write!(
                 f,
@@ -161,133 +159,144 @@ impl fmt::Display for Problem {
                 write!(f, "must be a time of the day, HH:MM or 24:00, in quotes, not {text:?}")
             }
             Self::EmptyWindow => f.write_str("from and to must differ; a whole day is from 00:00 to 24:00"),
-            Self::Zone(text) => write!(f, "{text:?} is no IANA time zone, such as Europe/Berlin or UTC"),
-            Self::NoWebhook => f.write_str("must name an endpoint of the operator's configuration"),
-            Self::RetriesWithoutFail => f.write_str("retries go with onRefusal: fail"),
-            Self::ReplicasWithoutWeight => f.write_str("replicas go with a weight"),
-            Self::ReplicasByPods => {
-                f.write_str("without a router the number of pods follows from the weight: leave it out")
+            Self::TimeZone(text) => {
+                write!(f, "must be an IANA time zone such as Europe/Berlin or UTC, not {text:?}")
             }
+            Self::NoWebhook => f.write_str("must be the name of an endpoint in Steelyard's configuration"),
+            Self::RetriesWithoutRollBack => f.write_str("retries requires onRefusal: RollBack"),
+            Self::ReplicasWithoutWeight => f.write_str("replicas requires a weight"),
+            Self::ReplicasByPods => {
+                f.write_str("without a router the number of pods follows from the weight: remove it")
+            }
+            Self::ReplicasBelowWeight { percent, weight } => write!(
+                f,
+                "{percent}% of the replicas can't serve {weight} of the traffic: set at least the \
+                 percentage of the weight, or remove it"
+            ),
+            Self::ReplicasFalling { percent, before } => write!(
+                f,
+                "{percent}% is less than the {before}% of a step before: the canary would lose pods while \
+                 it has traffic; set at least {before}%, or remove it"
+            ),
             Self::Percentage => f.write_str("must be a percentage from 1% to 100%"),
             Self::NoRollbackWindow => f.write_str("set revisions, within, or both"),
             Self::Revisions => f.write_str("must be from 1 to 10"),
-            Self::NoRouteName => f.write_str("must be the name of an HTTPRoute"),
-            Self::RouteTwice(name) => write!(f, "{name} is named twice"),
+            Self::RouteTwice(name) => write!(f, "{name} is listed twice"),
             Self::Negative => f.write_str("must not be negative"),
-            Self::DeadlineZero => f.write_str("must be longer than nothing"),
+            Self::DeadlineZero => f.write_str("must be longer than 0s"),
             Self::MetricNameTaken(name) => {
-                write!(f, "each metric needs a name of its own: {name} is taken")
+                write!(f, "the name must be unique: another metric is named {name}")
             }
-            Self::NoMetricName => f.write_str("a query needs a name"),
+            Self::EmptyField => f.write_str("must not be empty"),
             Self::NoMeasurements => f.write_str("must be at least 1"),
             Self::Threshold(error) => error.fmt(f),
-            Self::CompareNothing => f.write_str("set errors and requests, or histogram"),
-            Self::CompareBounded => f.write_str("a comparison has neither min nor max"),
-            Self::Query(error @ TemplateError::Unknown { .. }) => {
-                write!(f, "{error}; there are ${}", NAMES.join(", $"))
+            Self::Query(error @ QueryError::Unknown { .. }) => {
+                write!(f, "{error}; the variables are {}", names().collect::<Vec<_>>().join(", "))
             }
             Self::Query(error) => error.fmt(f),
             Self::BothVersions => f.write_str(
-                "names neither $canary_pods, $canary_hash nor $canary_service, so it can't tell the \
-                 versions apart: add one, or say scope: deployment",
+                "the query uses none of $canary_pods, $canary_hash and $canary_service, so it measures \
+                 both versions: add one of them, or set scope: Deployment",
             ),
         }
     }
 }
 
 impl ProblemKind {
-    /// What it means, and what helps.
+    /// Returns the meaning and the fix.
     pub fn help(self) -> &'static str {
         match self {
-            Self::Unserved => {
-                "The field has its place in the definitions, but this version does not serve it."
-            }
-            Self::NoneOf => "The fields that are named exclude each other, and one of them is needed.",
-            Self::SeveralOf => "The fields that are named exclude each other: keep one.",
+            Self::NoneOf => "Exactly one of these fields is required.",
+            Self::SeveralOf => "Only one of these fields can be set.",
             Self::StepCount => "A policy has 1 to 32 steps.",
-            Self::NoWeight => "Steps without any weight would move no traffic.",
-            Self::WeightRange => "A weight is a share in percent.",
+            Self::NoWeight => "Without a weight, no step would move traffic.",
+            Self::WeightZero => "Each step gives the canary a share of the traffic.",
             Self::WeightNotRising => "Each step gives the canary more than the one before it.",
             Self::WeightByPods => {
-                "With `traffic.service` as many canary pods as stable ones are half of the traffic; \
-                 then comes the switch."
+                "With `traffic.serviceSelector` the canary gets at most as many pods as stable, which is half \
+                 of the traffic. The next step is the switch of all traffic."
             }
-            Self::GateWithHold => "Take `hold` away, or make it a step of its own.",
-            Self::GateWithoutMessage => "A person who is asked to promote has to know what for.",
+            Self::GateWithDuration => "Remove `duration`, or move it to a step with a weight.",
             Self::NoDays => "A window without days never opens.",
-            Self::Day => "Days are written in English, by their first three letters: `Mon`, `Sat-Sun`.",
+            Self::Day => "Days are the first three letters of their English names: `Mon`, `Sat-Sun`.",
             Self::From => "Such as `\"09:00\"`: two digits, a colon, two digits.",
             Self::To => "Such as `\"16:00\"`; `\"24:00\"` is the end of the day.",
             Self::EmptyWindow => {
-                "A window of no length never opens; one to an earlier time ends on the next day."
+                "A window without a length never opens. A window whose `to` is before `from` ends on the next day."
             }
-            Self::Zone => {
-                "Abbreviations such as CET or PST don't say when clocks change: name a city of the zone."
+            Self::TimeZone => {
+                "Abbreviations such as CET do not define when clocks change: use the name of a city in the zone."
             }
             Self::NoWebhook => "`webhook.name` is empty.",
-            Self::RetriesWithoutFail => {
-                "A webhook that is waited for is called again until it says yes: it needs no number."
+            Self::RetriesWithoutRollBack => {
+                "With `onRefusal: Wait` the webhook is called until it approves, so it needs no limit."
             }
-            Self::ReplicasWithoutWeight => "`replicas` says how many pods carry the weight of the same step.",
-            Self::ReplicasByPods => "With `traffic.service` the number of pods is the weight.",
+            Self::ReplicasWithoutWeight => {
+                "`replicas` sets the number of pods for the weight of the same step."
+            }
+            Self::ReplicasByPods => {
+                "With `traffic.serviceSelector` the number of pods follows from the weight."
+            }
+            Self::ReplicasBelowWeight => {
+                "Each pod of the canary would get more traffic than a pod of the Deployment is made for."
+            }
+            Self::ReplicasFalling => "The canary grows from step to step, as its weight does.",
             Self::Percentage => "Such as `50%`, of the Deployment's replicas.",
-            Self::NoRollbackWindow => "`rollbackWindow` has to say which versions it means.",
-            Self::Revisions => "`rollbackWindow.revisions` counts the last versions that served.",
-            Self::NoRouteName => "The name is empty.",
+            Self::NoRollbackWindow => "`rollbackWindow` needs a limit.",
+            Self::Revisions => "`rollbackWindow.revisions` is the number of revisions that served last.",
             Self::RouteTwice => "A route is listed twice.",
             Self::Negative => "A duration is below zero.",
             Self::DeadlineZero => "With a deadline of 0s every rollout would be rolled back at once.",
-            Self::MetricNameTaken => "Status and history tell metrics apart by name.",
-            Self::NoMetricName => "Name the metric: its name is in status, Events and the history.",
-            Self::NoMeasurements => "A step that needs no measurement could pass unmeasured.",
-            Self::Threshold => {
-                "Without a bound, or with bounds between which no value lies, nothing can be judged."
-            }
-            Self::CompareNothing => "A comparison is of error rates, or of durations.",
-            Self::CompareBounded => "It is judged against stable, not against a number.",
+            Self::MetricNameTaken => "Status and history identify metrics by name.",
+            Self::EmptyField => "The field is required.",
+            Self::NoMeasurements => "A step without measurements could pass unmeasured.",
+            Self::Threshold => "A threshold needs a bound, and at least one value must be within its bounds.",
             Self::Query => {
-                "A query is `PromQL` that gives one number: wrap a range in `rate(...)`, or the like. \
-                 Write `$` before anything but a variable as it is."
+                "A query is `PromQL` that returns one number: wrap a range in a function such as `rate(...)`. \
+                 `$` is special only before the name of a variable."
             }
             Self::BothVersions => {
-                "A query that measures both versions at once hides a bad canary behind a good stable."
+                "A query that measures both versions hides the errors of the canary among the requests of stable."
             }
         }
     }
 
-    /// One value for each sentence that it has, for the docs.
+    /// Returns one value for each message, for the docs.
     pub fn examples(self) -> Vec<Problem> {
         use Problem as P;
         match self {
-            Self::Unserved => vec![P::Unserved],
             Self::NoneOf => vec![P::NoneOf { fields: "canary and blueGreen" }],
             Self::SeveralOf => vec![P::SeveralOf { fields: "canary and blueGreen", set: 2 }],
             Self::StepCount => vec![P::StepCount(33)],
             Self::NoWeight => vec![P::NoWeight],
-            Self::WeightRange => vec![P::WeightRange(0)],
-            Self::WeightNotRising => vec![P::WeightNotRising { weight: 20, before: 25 }],
+            Self::WeightZero => vec![P::WeightZero],
+            Self::WeightNotRising => {
+                vec![P::WeightNotRising { weight: Weight::percent(20), before: Weight::percent(25) }]
+            }
             Self::WeightByPods => vec![P::WeightByPods],
-            Self::GateWithHold => vec![P::GateWithHold],
-            Self::GateWithoutMessage => vec![P::GateWithoutMessage],
+            Self::GateWithDuration => vec![P::GateWithDuration],
             Self::NoDays => vec![P::NoDays],
             Self::Day => vec![P::Day("Monday".to_owned())],
             Self::From => vec![P::From("9 am".to_owned())],
             Self::To => vec![P::To("24:30".to_owned())],
             Self::EmptyWindow => vec![P::EmptyWindow],
-            Self::Zone => vec![P::Zone("CET+1".to_owned())],
+            Self::TimeZone => vec![P::TimeZone("CET+1".to_owned())],
             Self::NoWebhook => vec![P::NoWebhook],
-            Self::RetriesWithoutFail => vec![P::RetriesWithoutFail],
+            Self::RetriesWithoutRollBack => vec![P::RetriesWithoutRollBack],
             Self::ReplicasWithoutWeight => vec![P::ReplicasWithoutWeight],
             Self::ReplicasByPods => vec![P::ReplicasByPods],
+            Self::ReplicasBelowWeight => {
+                vec![P::ReplicasBelowWeight { percent: 1, weight: Weight::ALL }]
+            }
+            Self::ReplicasFalling => vec![P::ReplicasFalling { percent: 30, before: 50 }],
             Self::Percentage => vec![P::Percentage],
             Self::NoRollbackWindow => vec![P::NoRollbackWindow],
             Self::Revisions => vec![P::Revisions],
-            Self::NoRouteName => vec![P::NoRouteName],
             Self::RouteTwice => vec![P::RouteTwice("web".to_owned())],
             Self::Negative => vec![P::Negative],
             Self::DeadlineZero => vec![P::DeadlineZero],
             Self::MetricNameTaken => vec![P::MetricNameTaken("success-rate".to_owned())],
-            Self::NoMetricName => vec![P::NoMetricName],
+            Self::EmptyField => vec![P::EmptyField],
             Self::NoMeasurements => vec![P::NoMeasurements],
             Self::Threshold => [
                 ThresholdError::Unbounded,
@@ -296,13 +305,11 @@ impl ProblemKind {
             ]
             .map(P::Threshold)
             .into(),
-            Self::CompareNothing => vec![P::CompareNothing],
-            Self::CompareBounded => vec![P::CompareBounded],
             Self::Query => [
-                TemplateError::Unknown { name: "canary_pod".to_owned(), offset: 10 },
-                TemplateError::Unclosed { offset: 10 },
-                TemplateError::Syntax { message: "unexpected end of input".to_owned() },
-                TemplateError::WrongType { found: "range vector".to_owned() },
+                QueryError::Unknown { name: "canary_pod".to_owned(), offset: 10 },
+                QueryError::Unclosed { offset: 10 },
+                QueryError::Syntax { message: "unexpected end of input".to_owned() },
+                QueryError::WrongType { found: "range vector".to_owned() },
             ]
             .map(P::Query)
             .into(),

@@ -1,11 +1,16 @@
-//! Reads the `spec` of a policy: shape first, then meaning.
+//! Reads the `spec` of a policy: checks the schema first, then the values.
 
 use std::sync::LazyLock;
 
 use kube::CustomResourceExt as _;
 use serde_json::Value;
 
-use super::{compile::valid, fault::Fault, problem::Sort, shape};
+use super::{
+    compile::{Policy, compile},
+    fault::Fault,
+    problem::Sort,
+    shape,
+};
 use crate::api::{RolloutPolicy, RolloutPolicySpec};
 
 /// The schema of `spec`, the same for both kinds of policy.
@@ -14,22 +19,28 @@ static SPEC: LazyLock<Value> = LazyLock::new(|| {
     crd.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec").cloned().unwrap_or_default()
 });
 
-/// The schema of a policy's `spec`, as the definitions have it.
+/// Returns the schema of a policy's `spec`, as in the CRDs.
 pub fn schema() -> &'static Value {
     &SPEC
 }
 
-/// Reads a policy's `spec` as far as its shape goes; whether it can be run is asked when it is to be.
+/// Reads a policy's `spec` and checks it against the schema.
 ///
 /// # Errors
-/// All faults if its shape is wrong, those of its meaning among them; never an empty list.
+/// If the schema check fails, returns all its errors and those of the values; never an empty list.
 pub fn read(value: &Value) -> Result<RolloutPolicySpec, Vec<Fault>> {
+    read_despite(value, |_| false)
+}
+
+/// Reads a `spec` despite errors of the schema that can be ignored.
+fn read_despite(value: &Value, ignored: fn(&Fault) -> bool) -> Result<RolloutPolicySpec, Vec<Fault>> {
     let mut faults = Vec::new();
     let left = shape::fit(schema(), value, "spec", &mut faults);
+    faults.retain(|fault| !ignored(fault));
     match left.map(serde_json::from_value::<RolloutPolicySpec>) {
         Some(Ok(spec)) if faults.is_empty() => Ok(spec),
         Some(Ok(spec)) => {
-            let meant = valid(&spec).err().unwrap_or_default();
+            let meant = compile(&spec).err().unwrap_or_default();
             let news: Vec<_> = meant.into_iter().filter(|fault| !follows(fault, &faults)).collect();
             faults.extend(news);
             Err(faults)
@@ -39,17 +50,25 @@ pub fn read(value: &Value) -> Result<RolloutPolicySpec, Vec<Fault>> {
     }
 }
 
-/// Reads a policy's `spec`, and whether it can be run.
+/// Reads and compiles a policy's `spec`.
 ///
 /// # Errors
-/// All faults; never an empty list.
-pub fn spec(value: &Value) -> Result<RolloutPolicySpec, Vec<Fault>> {
-    let spec = read(value)?;
-    valid(&spec)?;
-    Ok(spec)
+/// Returns all errors; never an empty list.
+pub fn spec(value: &Value) -> Result<Policy, Vec<Fault>> {
+    compile(&read(value)?)
 }
 
-/// Whether a fault only says again that something was left out: at or above it, or, where something is missing, below it.
+/// Reads and compiles a policy's `spec` from the status of a rollout. Unknown fields are ignored:
+/// the version of Steelyard that stored it may have more of them.
+///
+/// # Errors
+/// Returns all other errors; never an empty list.
+pub fn stored(value: &Value) -> Result<Policy, Vec<Fault>> {
+    compile(&read_despite(value, |fault| fault.sort == Sort::UnknownField)?)
+}
+
+/// Returns whether an error only follows from a known one: it is at or below its path, or it
+/// reports that something is missing above it.
 fn follows(fault: &Fault, faults: &[Fault]) -> bool {
     let below = |upper: &str, lower: &str| {
         lower.strip_prefix(upper).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))

@@ -1,4 +1,4 @@
-//! The definitions' rules, run without an API server, on the policies that it refuses.
+//! Runs the CEL rules of the CRDs without an API server, on policies that they reject.
 
 use kube::{
     CustomResourceExt as _,
@@ -27,7 +27,7 @@ fn said(result: Result<(), ValidationErrors>) -> String {
 }
 
 #[test]
-fn each_rule_refuses_in_its_own_words_for_both_kinds() {
+fn each_rule_rejects_both_kinds_of_policy_with_its_message() {
     let validator = Validator::new();
     let compiled = schemas().map(|schema| compile_schema(&schema));
     for policy in refused() {
@@ -44,7 +44,7 @@ fn each_rule_refuses_in_its_own_words_for_both_kinds() {
 }
 
 #[test]
-fn every_rule_has_a_policy_that_it_refuses() {
+fn every_rule_has_a_policy_that_it_rejects() {
     let expected: Vec<String> = refused()
         .iter()
         .map(|policy| policy["metadata"]["annotations"]["expected"].as_str().unwrap().to_owned())
@@ -71,17 +71,16 @@ fn collect(schema: &Value, messages: &mut Vec<String>) {
 }
 
 #[test]
-fn rules_let_good_policies_pass() {
+fn rules_accept_valid_policies() {
     let spec = json!({
         "strategy": {"canary": {"steps": [
-            {"weight": 5, "hold": "2m", "replicas": "50%"}, {"match": {"header": {"name": "a", "value": "b"}}, "hold": "1m"},
-            {"weight": 25}, {"gate": {"window": {"days": ["Mon-Fri"], "from": "09:00", "to": "16:00", "zone": "Europe/Berlin"}}},
-            {"mirror": 20, "hold": "5m"}, {"gate": {"person": {"message": "look"}}}, {"weight": 100},
+            {"weight": 5, "duration": "2m", "replicas": "50%"},
+            {"weight": 25}, {"gate": {"window": {"days": ["Mon-Fri"], "from": "09:00", "to": "16:00", "timeZone": "Europe/Berlin"}}},
+            {"gate": {"person": {"message": "look"}}}, {"weight": 100},
         ]}},
         "traffic": {"gatewayAPI": {"routes": ["web"]}},
         "analysis": {"settle": "0s", "interval": "1s", "metrics": [
-            {"name": "a", "query": "up", "min": 0.5, "max": 0.5}, {"preset": "p", "min": 1}, {"preset": "q", "min": 1},
-            {"name": "b", "compare": {"errors": "e", "requests": "r"}}, {"name": "c", "compare": {"histogram": "h"}},
+            {"name": "a", "query": "up", "min": 0.5, "max": 0.5},
         ]},
         "deadline": "1s", "rollbackWindow": {"revisions": 3, "within": "720h"},
     });

@@ -1,31 +1,44 @@
-//! Whether a value has the shape that a definition asks for: names, types, bounds. Every fault, not the first.
+//! Checks a value against the schema of a CRD (names, types, bounds) and reports every error.
 
 use serde_json::{Map, Value};
 
-use super::{fault::Fault, problem::Sort};
-use crate::api;
+use super::{
+    fault::Fault,
+    names::{instead_of_field, instead_of_value},
+    problem::Sort,
+};
+use crate::{api, traffic::Weight};
 
-/// Checks `value` against a structural schema, and gives back what of it can be read, or nothing.
+/// Checks `value` against a structural schema. Returns the valid part of it, if it can be used.
 ///
-/// What is left out is under a fault, so that the rest can be looked at as well. A `null` counts as absent, as the API
-/// server has it.
+/// The rest is reported in `faults`, so that the valid part can be checked further. A `null` counts
+/// as absent, as in the API server.
 pub(super) fn fit(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
     if let Some(span) = api::span_of(schema) {
         let fits = value.as_str().is_some_and(|text| span.takes(text));
         return keep(fits, value, faults, || {
-            Fault::invalid(path, format!("{}, not {}", span.wanted(), told(value)))
+            Fault::invalid(path, format!("{}, not {}", span.wanted(), described(value)))
+        });
+    }
+    if api::is_share(schema) {
+        let written = serde_json::from_value::<Weight>(value.clone());
+        let fits = written.is_ok_and(|weight| weight > Weight::ZERO);
+        return keep(fits, value, faults, || {
+            let wanted = "must be a percentage above 0, such as 25 or \"0.5%\"";
+            Fault::invalid(path, format!("{wanted}, not {}", described(value)))
         });
     }
     if let Some(choices) = schema.get("enum").and_then(Value::as_array) {
         let words: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
         return keep(choices.contains(value), value, faults, || {
-            let message = format!(
-                "must be one of {}, not {}{}",
-                words.join(", "),
-                told(value),
-                alike(value.as_str(), &words)
-            );
-            Fault::invalid(path, message)
+            let mut hint = alike(value.as_str(), &words);
+            if hint.is_empty() {
+                hint = instead_of_value(value.as_str().unwrap_or_default(), &words);
+            }
+            Fault::invalid(
+                path,
+                format!("must be one of {}, not {}{hint}", words.join(", "), described(value)),
+            )
         });
     }
     match schema.get("type").and_then(Value::as_str) {
@@ -34,7 +47,7 @@ pub(super) fn fit(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fa
         Some("string") => string(schema, value, path, faults),
         Some(kind @ ("integer" | "number")) => number(kind, schema, value, path, faults),
         Some("boolean") => keep(value.is_boolean(), value, faults, || {
-            Fault::invalid(path, format!("must be true or false, not {}", told(value)))
+            Fault::invalid(path, format!("must be true or false, not {}", described(value)))
         }),
         _ => Some(value.clone()),
     }
@@ -49,11 +62,17 @@ fn keep(fits: bool, value: &Value, faults: &mut Vec<Fault>, fault: impl FnOnce()
 }
 
 fn object(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
-    let Value::Object(fields) = value else {
-        faults.push(Fault::invalid(path, format!("must be an object, not {}", told(value))));
-        return None;
-    };
+    let (left, usable) = fields(schema, value, path, faults);
+    usable.then_some(Value::Object(left))
+}
+
+/// Returns the fields of an object that fit, and whether none of the required ones is missing.
+fn fields(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> (Map<String, Value>, bool) {
     let none = Map::new();
+    let Value::Object(fields) = value else {
+        faults.push(Fault::invalid(path, format!("must be an object, not {}", described(value))));
+        return (none, false);
+    };
     let known = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
     let any = schema.get("additionalProperties").filter(|any| any.is_object());
     let mut left = Map::new();
@@ -69,7 +88,11 @@ fn object(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) ->
             } else {
                 format!("the fields here are {}", names.join(", "))
             };
-            let message = format!("unknown field{}: {wanted}", alike(Some(name), &names));
+            let mut hint = instead_of_field(name, &names);
+            if hint.is_empty() {
+                hint = alike(Some(name), &names);
+            }
+            let message = format!("unknown field{hint}: {wanted}");
             faults.push(Fault::new(Sort::UnknownField, path, message));
             continue;
         };
@@ -87,12 +110,12 @@ fn object(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) ->
             usable = false;
         }
     }
-    usable.then_some(Value::Object(left))
+    (left, usable)
 }
 
 fn array(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
     let Value::Array(items) = value else {
-        faults.push(Fault::invalid(path, format!("must be a list, not {}", told(value))));
+        faults.push(Fault::invalid(path, format!("must be a list, not {}", described(value))));
         return None;
     };
     let count = items.len() as u64;
@@ -103,9 +126,13 @@ fn array(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> 
     }
     let Some(schema) = schema.get("items") else { return Some(value.clone()) };
     let items = items.iter().enumerate().filter_map(|(index, item)| {
-        // An object without fields keeps the place of one that can't be read: those behind it keep their numbers.
-        let place = (schema["type"] == "object").then(|| Value::Object(Map::new()));
-        fit(schema, item, &format!("{path}[{index}]"), faults).or(place)
+        let path = format!("{path}[{index}]");
+        if schema["type"] != "object" {
+            return fit(schema, item, &path, faults);
+        }
+        // The valid part of an unusable object keeps its place, so that later items keep their
+        // index.
+        Some(Value::Object(fields(schema, item, &path, faults).0))
     });
     Some(Value::Array(items.collect()))
 }
@@ -113,7 +140,7 @@ fn array(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> 
 fn string(schema: &Value, value: &Value, path: &str, faults: &mut Vec<Fault>) -> Option<Value> {
     let Value::String(text) = value else {
         let hint = if value.is_number() || value.is_boolean() { ": put it in quotes" } else { "" };
-        faults.push(Fault::invalid(path, format!("must be a text, not {}{hint}", told(value))));
+        faults.push(Fault::invalid(path, format!("must be a string, not {}{hint}", described(value))));
         return None;
     };
     let length = text.chars().count() as u64;
@@ -145,7 +172,7 @@ fn number(kind: &str, schema: &Value, value: &Value, path: &str, faults: &mut Ve
             (None, None) => String::new(),
         };
         let kind = if whole { "a whole number" } else { "a finite number" };
-        Fault::invalid(path, format!("must be {kind}{range}, not {}", told(value)))
+        Fault::invalid(path, format!("must be {kind}{range}, not {}", described(value)))
     })
 }
 
@@ -153,18 +180,18 @@ fn bound(schema: &Value, name: &str) -> Option<u64> {
     schema.get(name).and_then(Value::as_u64)
 }
 
-/// A value in a few words.
-fn told(value: &Value) -> String {
+/// Describes a value in a few words.
+fn described(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::Object(_) => "an object".to_owned(),
         Value::Array(_) => "a list".to_owned(),
-        Value::String(text) if text.chars().count() > 40 => "a longer text".to_owned(),
+        Value::String(text) if text.chars().count() > 40 => "a longer string".to_owned(),
         other => other.to_string(),
     }
 }
 
-/// The name that was probably meant.
+/// Returns the name that was probably meant, in parentheses, or nothing.
 pub(super) fn alike(name: Option<&str>, names: &[&str]) -> String {
     let Some(name) = name else { return String::new() };
     let near = |other: &&&str| distance(name, other) <= (name.len() / 3).max(1);
@@ -172,8 +199,8 @@ pub(super) fn alike(name: Option<&str>, names: &[&str]) -> String {
     best.map(|other| format!(" (did you mean {other}?)")).unwrap_or_default()
 }
 
-/// How many characters have to be changed, added, removed or swapped with the next one (optimal string alignment),
-/// whatever their case.
+/// Returns how many characters have to be changed, added, removed or swapped with the next one
+/// (optimal string alignment), ignoring case.
 fn distance(a: &str, b: &str) -> usize {
     let letters = |text: &str| text.to_lowercase().chars().collect::<Vec<_>>();
     let (a, b) = (letters(a), letters(b));
@@ -198,10 +225,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_of_the_finger_is_told_from_another_word() {
-        let names = ["weight", "hold", "gate"];
+    fn a_typing_error_is_distinguished_from_another_word() {
+        let names = ["weight", "duration", "gate"];
         assert_eq!(alike(Some("wieght"), &names), " (did you mean weight?)");
-        assert_eq!(alike(Some("Hold"), &names), " (did you mean hold?)");
+        assert_eq!(alike(Some("Duration"), &names), " (did you mean duration?)");
         assert_eq!(alike(Some("pause"), &names), "");
         assert_eq!(distance("", "abc"), 3);
     }

@@ -1,19 +1,24 @@
-//! What a strategy asks for, as stages that follow one another: shifts of traffic, and gates between them.
+//! Compiles a strategy into stages: shifts of traffic, and gates between them.
 //!
-//! Blue-green is two shifts: none of the traffic, then all of it. A bake is a shift that changes nothing and lasts.
+//! Blue-green is two shifts: to none of the traffic, then to all of it. A bake is a shift that
+//! keeps the weight.
 
 use std::time::Duration;
 
 use super::{
-    checks::{exactly_one, span, unserved},
+    checks::{exactly_one, span},
     fault::Fault,
     gate::{self, Gate},
     problem::Problem,
 };
-use crate::api::{self, BlueGreen, Canary, Step, Strategy};
+use crate::{
+    api::{self, BlueGreen, Canary, Step, Strategy},
+    traffic::Weight,
+};
 
-/// The highest weight that pods of two versions can share by their number, for stable never shrinks.
-const BY_NUMBER: u8 = 50;
+/// The highest weight without a router: stable keeps all its pods, so the canary has at most half
+/// of them.
+const BY_NUMBER: Weight = Weight::percent(50);
 
 /// A stage of a rollout.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,12 +32,12 @@ pub enum Stage {
 /// What the canary gets, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shift {
-    /// Its share of the traffic, 0 to 100 percent.
-    pub weight: u8,
+    /// Its share of the traffic.
+    pub weight: Weight,
     /// How many pods it has.
     pub size: Size,
-    /// How long the stage lasts at least.
-    pub hold: Duration,
+    /// The minimum time that the stage lasts.
+    pub duration: Duration,
     /// What ends it after that.
     pub until: Until,
 }
@@ -42,11 +47,13 @@ pub struct Shift {
 pub enum Size {
     /// This percentage of the Deployment's replicas, rounded up.
     Percent(u8),
+    /// As many as carry the weight: this share of the Deployment's replicas, rounded up.
+    ForWeight,
     /// So many that their number beside stable's makes the weight, as near as whole pods come.
     Beside,
 }
 
-/// What ends a shift once its hold is over.
+/// What ends a shift once its duration is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
     /// The pods are ready.
@@ -57,11 +64,15 @@ pub enum Until {
 
 impl Shift {
     /// All traffic on a canary of full size, measured.
-    pub const ALL: Self =
-        Self { weight: 100, size: Size::Percent(100), hold: Duration::ZERO, until: Until::Verdicts };
+    pub const ALL: Self = Self {
+        weight: Weight::ALL,
+        size: Size::Percent(100),
+        duration: Duration::ZERO,
+        until: Until::Verdicts,
+    };
 }
 
-/// The stages of a strategy; what is wrong with it goes to `faults`.
+/// Compiles a strategy, and adds its errors to `faults`.
 pub(super) fn stages(strategy: &Strategy, by_number: bool, faults: &mut Vec<Fault>) -> Vec<Stage> {
     let Strategy { canary, blue_green } = strategy;
     let set = usize::from(canary.is_some()) + usize::from(blue_green.is_some());
@@ -84,60 +95,74 @@ fn in_steps(canary: &Canary, by_number: bool, faults: &mut Vec<Fault>) -> Vec<St
         faults.push(Fault::of(path, &Problem::StepCount(count)));
     }
     let mut stages = Vec::new();
-    let mut before = 0;
+    let mut before = Before::default();
     for (index, step) in steps.iter().enumerate() {
         stages.extend(one_step(step, &format!("{path}[{index}]"), &mut before, by_number, faults));
     }
-    // Empty steps are told one by one.
+    // Each empty step is reported separately.
     if steps.iter().all(|step| step.weight.is_none()) && steps.iter().any(|step| *step != Step::default()) {
         faults.push(Fault::of(path, &Problem::NoWeight));
     }
     if let Some(bake) = bake {
-        let hold = span(*bake, "spec.strategy.canary.bake", faults);
-        stages.push(Stage::Shift(Shift { hold, ..Shift::ALL }));
+        let duration = span(*bake, "spec.strategy.canary.bake", faults);
+        stages.push(Stage::Shift(Shift { duration, ..Shift::ALL }));
     }
     stages
+}
+
+/// What the steps before gave the canary.
+#[derive(Clone, Copy, Debug, Default)]
+struct Before {
+    weight: Weight,
+    /// The largest percentage of `replicas`.
+    percent: u8,
 }
 
 fn one_step(
     step: &Step,
     path: &str,
-    before: &mut u8,
+    before: &mut Before,
     by_number: bool,
     faults: &mut Vec<Fault>,
 ) -> Option<Stage> {
-    let Step { weight, hold, replicas, matching, mirror, gate } = step;
-    let set = [weight.is_some(), matching.is_some(), mirror.is_some(), gate.is_some()];
-    let set = set.into_iter().filter(|set| *set).count();
-    exactly_one(path, "weight, match, mirror and gate", set, faults);
-    unserved(path, [("match", matching.is_some()), ("mirror", mirror.is_some())], faults);
-    if gate.is_some() && hold.is_some() {
-        faults.push(Fault::of(format!("{path}.hold"), &Problem::GateWithHold));
+    let Step { weight, duration, replicas, gate } = step;
+    let set = usize::from(weight.is_some()) + usize::from(gate.is_some());
+    exactly_one(path, "weight and gate", set, faults);
+    if gate.is_some() && duration.is_some() {
+        faults.push(Fault::of(format!("{path}.duration"), &Problem::GateWithDuration));
     }
     if replicas.is_some() && weight.is_none() {
         faults.push(Fault::of(format!("{path}.replicas"), &Problem::ReplicasWithoutWeight));
     }
-    let hold = hold.map_or(Duration::ZERO, |hold| span(hold, &format!("{path}.hold"), faults));
+    let duration =
+        duration.map_or(Duration::ZERO, |written| span(written, &format!("{path}.duration"), faults));
     let percent = replicas.as_ref().and_then(|text| percentage(text, &format!("{path}.replicas"), faults));
     if let Some(gate) = gate {
         return gate::gate(gate, &format!("{path}.gate"), faults).map(Stage::Gate);
     }
     let weight = (*weight)?;
-    if !(1..=100).contains(&weight) {
-        faults.push(Fault::of(format!("{path}.weight"), &Problem::WeightRange(weight)));
+    if weight == Weight::ZERO {
+        faults.push(Fault::of(format!("{path}.weight"), &Problem::WeightZero));
         return None;
     }
-    if weight <= *before {
-        let problem = Problem::WeightNotRising { weight, before: *before };
+    if weight <= before.weight {
+        let problem = Problem::WeightNotRising { weight, before: before.weight };
         faults.push(Fault::of(format!("{path}.weight"), &problem));
         return None;
     }
-    *before = weight;
+    before.weight = weight;
+    if let Some(problem) = percent.and_then(|percent| too_few(percent, weight, *before)) {
+        faults.push(Fault::of(format!("{path}.replicas"), &problem));
+    }
+    before.percent = before.percent.max(percent.unwrap_or_default());
     let size = match percent {
-        None if by_number && weight < 100 => Size::Beside,
-        percent => Size::Percent(percent.unwrap_or(weight)),
+        None if by_number && weight < Weight::ALL => Size::Beside,
+        // The canary never shrinks while it has traffic.
+        None if weight < Weight::percent(before.percent) => Size::Percent(before.percent),
+        None => Size::ForWeight,
+        Some(percent) => Size::Percent(percent),
     };
-    if by_number && weight < 100 {
+    if by_number && weight < Weight::ALL {
         if weight > BY_NUMBER {
             faults.push(Fault::of(format!("{path}.weight"), &Problem::WeightByPods));
         }
@@ -145,7 +170,16 @@ fn one_step(
             faults.push(Fault::of(format!("{path}.replicas"), &Problem::ReplicasByPods));
         }
     }
-    Some(Stage::Shift(Shift { weight, size, hold, until: Until::Verdicts }))
+    Some(Stage::Shift(Shift { weight, size, duration, until: Until::Verdicts }))
+}
+
+/// Returns why a step has too few replicas for its weight, or fewer than a step before.
+fn too_few(percent: u8, weight: Weight, before: Before) -> Option<Problem> {
+    // A percentage has no decimals: 33% may serve 33.3%.
+    if percent < 100 && weight >= Weight::percent(percent + 1) {
+        return Some(Problem::ReplicasBelowWeight { percent, weight });
+    }
+    (percent < before.percent).then_some(Problem::ReplicasFalling { percent, before: before.percent })
 }
 
 fn in_one_switch(blue_green: &BlueGreen, faults: &mut Vec<Fault>) -> Vec<Stage> {
@@ -154,25 +188,28 @@ fn in_one_switch(blue_green: &BlueGreen, faults: &mut Vec<Fault>) -> Vec<Stage> 
     let percent = preview
         .as_ref()
         .and_then(|preview| percentage(&preview.replicas, &format!("{path}.preview.replicas"), faults));
-    let mut lasts = |hold: &Option<api::Hold>, name: &str| {
-        hold.as_ref().map_or(Duration::ZERO, |hold| span(hold.hold, &format!("{path}.{name}.hold"), faults))
+    let mut lasts = |stage: &Option<api::Measured>, name: &str| {
+        stage
+            .as_ref()
+            .map_or(Duration::ZERO, |stage| span(stage.duration, &format!("{path}.{name}.duration"), faults))
     };
-    let (hold_before, hold_after) = (lasts(before, "before"), lasts(after, "after"));
+    let (duration_before, duration_after) = (lasts(before, "before"), lasts(after, "after"));
     let until = if before.is_some() { Until::Verdicts } else { Until::Ready };
     let size = Size::Percent(percent.unwrap_or(100));
-    let mut stages = vec![Stage::Shift(Shift { weight: 0, size, hold: hold_before, until })];
+    let mut stages =
+        vec![Stage::Shift(Shift { weight: Weight::ZERO, size, duration: duration_before, until })];
     if let Some(gate) = gate {
         stages.extend(gate::gate(gate, &format!("{path}.gate"), faults).map(Stage::Gate));
     }
-    stages.push(Stage::Shift(Shift { hold: hold_after, ..Shift::ALL }));
+    stages.push(Stage::Shift(Shift { duration: duration_after, ..Shift::ALL }));
     if let Some(keep) = keep_stable {
-        let hold = span(*keep, &format!("{path}.keepStable"), faults);
-        stages.push(Stage::Shift(Shift { hold, ..Shift::ALL }));
+        let duration = span(*keep, &format!("{path}.keepStable"), faults);
+        stages.push(Stage::Shift(Shift { duration, ..Shift::ALL }));
     }
     stages
 }
 
-/// A percentage such as `50%`, from 1 to 100.
+/// Parses a percentage such as `50%`, from 1 to 100.
 fn percentage(text: &str, path: &str, faults: &mut Vec<Fault>) -> Option<u8> {
     let percent = text.strip_suffix('%').filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
     let percent =

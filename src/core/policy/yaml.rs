@@ -1,13 +1,15 @@
-//! YAML and JSON with places: what a text says, and in which line and column it says it.
+//! Parses YAML and JSON, with the line and column of each value.
 //!
-//! Plain scalars mean what they mean to `kubectl`, which reads YAML 1.1: `yes`, `no`, `on`, `off`, `y` and `n` are booleans.
+//! Plain scalars have the same meaning as in `kubectl`, which reads YAML 1.1: `yes`, `no`, `on`,
+//! `off`, `y` and `n` are booleans.
 
 use std::collections::{BTreeMap, HashMap};
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span};
 use serde_json::{Map, Number, Value};
 
-/// The most nodes that a file may have, aliases counted each time: no policy has a hundredth of it.
+/// The maximum number of nodes in a file, with aliases counted each time. No policy has a hundredth
+/// of it.
 const NODES: usize = 100_000;
 
 /// A place in a text, counted from 1.
@@ -19,7 +21,7 @@ pub struct Place {
     pub column: usize,
 }
 
-/// Something that is wrong with a text itself.
+/// An error in the syntax of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Flaw {
     /// Where.
@@ -31,23 +33,24 @@ pub struct Flaw {
 /// One document of a text.
 #[derive(Clone, Debug, Default)]
 pub struct Document {
-    /// What it says.
+    /// Its value.
     pub value: Value,
-    /// Where it begins.
+    /// Its first line and column.
     pub place: Place,
-    /// Fields that are given twice; the last one counts.
+    /// Fields that are given twice; the last one is used.
     pub flaws: Vec<Flaw>,
     keys: BTreeMap<String, Place>,
     values: BTreeMap<String, Place>,
 }
 
 impl Document {
-    /// Where the value at a path is, as [`crate::policy::Fault::path`] writes paths; of what isn't there, the place of what it is missing in.
+    /// Returns the place of the value at a path, as in [`crate::policy::Fault::path`]; for a
+    /// missing value, the place of the object or list around it.
     pub fn value_at(&self, path: &str) -> Place {
         self.values.get(path).copied().unwrap_or_else(|| self.above(path))
     }
 
-    /// Where the name of the field at a path is, or the item itself.
+    /// Returns the place of the field name at a path, or of the item.
     pub fn key_at(&self, path: &str) -> Place {
         self.keys.get(path).copied().unwrap_or_else(|| self.value_at(path))
     }
@@ -57,7 +60,8 @@ impl Document {
     }
 }
 
-/// All documents of a text that are not empty. After a flaw the next document is looked for, so that there may be both.
+/// Returns all documents of a text that are not empty, and the syntax errors. Parsing continues
+/// with the document after an error.
 pub fn documents(text: &str) -> (Vec<Document>, Vec<Flaw>) {
     let mut options = Options::default();
     options.emit_comments = false;
@@ -87,7 +91,7 @@ fn place(marker: granit_parser::Marker) -> Place {
     Place { line: marker.line(), column: marker.col() + 1 }
 }
 
-/// What is being read of one document.
+/// The state of the parser in one document.
 #[derive(Default)]
 struct Reader {
     document: Document,
@@ -95,7 +99,7 @@ struct Reader {
     anchors: HashMap<usize, Value>,
 }
 
-/// A list or an object that has not ended yet.
+/// A list or an object that is not complete.
 struct Open {
     path: String,
     anchor: usize,
@@ -104,7 +108,7 @@ struct Open {
 
 enum Content {
     List(Vec<Value>),
-    /// The fields, the name whose value comes next, and what is to be merged into the fields at the end.
+    /// The fields, the name of the next value, and the objects to merge into the fields at the end.
     Object(Map<String, Value>, Option<String>, Vec<Value>),
 }
 
@@ -167,7 +171,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// The path of the value that comes next.
+    /// Returns the path of the next value.
     fn path(&self) -> String {
         match self.open.last() {
             None => String::new(),
@@ -225,7 +229,7 @@ impl Reader {
     }
 }
 
-/// Fields of another object, or of several, that this one doesn't give itself.
+/// Adds the fields of other objects that this one does not set itself.
 fn merge(fields: &mut Map<String, Value>, value: Value) {
     let others = match value {
         Value::Array(items) => items,
@@ -251,7 +255,8 @@ fn size(value: &Value) -> usize {
     }
 }
 
-/// What a plain scalar means. Numbers that JSON doesn't have (`.nan`, `.inf`) stay texts.
+/// Returns the value of a plain scalar. Numbers that JSON does not have (`.nan`, `.inf`) stay
+/// strings.
 fn meant(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -320,13 +325,13 @@ mod tests {
         assert_eq!(document.key_at("spec.steps[0].weight"), at(4, 6));
         assert_eq!(document.value_at("spec.steps[1].hold"), at(6, 11));
         assert_eq!(document.value_at("last[1]"), at(8, 2));
-        // What is missing is missing where it should be.
+        // A missing value has the place of the object around it.
         assert_eq!(document.value_at("spec.steps[1].gate"), at(5, 5));
         assert_eq!(document.value_at("spec.traffic.gatewayAPI"), at(2, 1));
     }
 
     #[test]
-    fn plain_words_mean_what_they_mean_to_kubectl() {
+    fn plain_scalars_have_the_same_meaning_as_in_kubectl() {
         let value = one("[yes, off, y, ~, '5', 5, -1, 0x10, 010, 1_000, 1.5, .5, 1e3, 09:00, 2m, .nan, 1.2.3, 10.0.0.1, +7, !!str 5]").value;
         let wanted = json!([
             true, false, true, null, "5", 5, -1, 16, 8, 1000, 1.5, 0.5, 1000.0, "09:00", "2m", ".nan",

@@ -1,4 +1,4 @@
-//! A source as the operator's configuration names it.
+//! A Prometheus source in the operator's configuration.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,44 +10,44 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// How old a sample may be where the configuration doesn't say it.
-pub const DEFAULT_LOOKBACK: Duration = Duration::from_mins(2);
+use crate::policy::source::prometheus::DEFAULT_LOOKBACK;
 
-/// A source as the operator's configuration names it.
+/// A Prometheus source in the operator's configuration.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SourceConfig {
-    /// What policies call it.
+    /// The name that policies use.
     pub name: String,
-    /// Where its API begins, without `/api/v1`: `http://prometheus.monitoring:9090`.
+    /// The URL of the API without `/api/v1`, such as `http://prometheus.monitoring:9090`.
     pub url: String,
-    /// Sent with every question: tenants, and what else is no secret.
+    /// Headers of every query, without secrets; for example the tenant.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// A folder whose files are headers: the name is the header's, the content its value. As a Secret is mounted.
+    /// A directory whose files are headers: the file name is the header name, the content its
+    /// value. For example a mounted Secret.
     #[serde(default)]
     pub headers_from: Option<PathBuf>,
-    /// What `https` rests on.
+    /// The TLS settings.
     #[serde(default)]
     pub tls: Tls,
-    /// How long a whole answer may take, as Go writes durations; 10 s if absent.
+    /// The timeout of a whole response, as a Go duration. Default 10s.
     #[serde(default = "default_timeout")]
     pub timeout: kube::core::Duration,
-    /// How old a sample may be to count, as Go writes durations; 2 min if absent. It is sent as `lookback_delta`; a source that
-    /// doesn't know this parameter looks back as far as it always does.
+    /// The maximum age of a sample, as a Go duration. Default 2m. It is sent as `lookback_delta`; a
+    /// source that does not support this parameter uses its own lookback.
     #[serde(default = "default_lookback")]
     pub max_sample_age: kube::core::Duration,
 }
 
-/// What `https` rests on: files in PEM, read again when they change.
+/// TLS settings: PEM files, which are read again when they change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Tls {
-    /// The authorities that may vouch for the source, and no others; without it those of the system.
+    /// The certificate authorities to trust. Default: the ones of the system.
     pub ca: Option<PathBuf>,
-    /// Our own certificate with its chain, where the source asks for one.
+    /// The client certificate with its chain.
     pub cert: Option<PathBuf>,
-    /// Its key.
+    /// The key of the client certificate.
     pub key: Option<PathBuf>,
 }
 
@@ -60,7 +60,7 @@ fn default_lookback() -> kube::core::Duration {
 }
 
 impl SourceConfig {
-    /// A source with defaults for all but its name and URL.
+    /// Returns a source with a name, a URL and default values.
     pub fn new(name: &str, url: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -73,22 +73,22 @@ impl SourceConfig {
         }
     }
 
-    /// Whether its URL can be asked.
+    /// Checks the URL.
     pub(crate) fn check_url(&self) -> Result<(), SourceError> {
-        let wrong = || SourceError::Url { name: self.name.clone() };
-        let url = Url::parse(&self.url).map_err(|_| wrong())?;
+        let invalid = || SourceError::Url { name: self.name.clone() };
+        let url = Url::parse(&self.url).map_err(|_| invalid())?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(wrong());
+            return Err(invalid());
         }
         Ok(())
     }
 
-    /// How long a whole answer may take.
+    /// Returns the timeout of a whole response.
     pub(crate) fn timeout(&self) -> Result<Duration, SourceError> {
         self.positive("timeout", self.timeout)
     }
 
-    /// How old a sample may be.
+    /// Returns the maximum age of a sample.
     pub(super) fn lookback(&self) -> Result<Duration, SourceError> {
         self.positive("maxSampleAge", self.max_sample_age)
     }
@@ -103,7 +103,7 @@ impl SourceConfig {
 }
 
 impl fmt::Debug for SourceConfig {
-    /// Leaves out what headers hold, and the URL, which may hold a password.
+    /// Leaves out the values of headers and the URL, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, url: _, headers, headers_from, tls, timeout, max_sample_age } = self;
         let headers: Vec<&String> = headers.keys().collect();
@@ -118,74 +118,74 @@ impl fmt::Debug for SourceConfig {
     }
 }
 
-/// Why a configured source can't be used.
+/// Why a source is invalid.
 #[derive(Debug, Error)]
 pub enum SourceError {
-    /// Not a URL, or not of a web server.
-    #[error("source {name}: the url must begin with http:// or https:// and name a host")]
+    /// The URL is not an HTTP URL.
+    #[error("source {name}: url must start with http:// or https:// and contain a host")]
     Url {
-        /// The source.
+        /// The name of the source.
         name: String,
     },
-    /// The name or value of a header has characters that headers can't have.
-    #[error("source {name}: header {header} can't be sent")]
+    /// The name or value of a header contains invalid characters.
+    #[error("source {name}: the name or value of header {header} contains invalid characters")]
     Header {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// The header's name.
+        /// The name of the header.
         header: String,
     },
-    /// Zero or negative.
+    /// A duration is zero or negative.
     #[error("source {name}: {field} must be positive")]
     Duration {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// Which duration.
+        /// The field.
         field: &'static str,
     },
     /// A file of credentials or certificates can't be read.
-    #[error("source {name}: read {}", path.display())]
+    #[error("source {name}: can't read {}", path.display())]
     File {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// One of certificate and key without the other.
-    #[error("source {name}: tls.cert and tls.key go together")]
+    /// Only one of certificate and key is set.
+    #[error("source {name}: set both tls.cert and tls.key, or none of them")]
     Half {
-        /// The source.
+        /// The name of the source.
         name: String,
     },
-    /// A file holds no certificates or keys in PEM.
-    #[error("source {name}: tls.{field} is not PEM")]
+    /// A file contains no PEM certificates or keys.
+    #[error("source {name}: the file of tls.{field} is not PEM")]
     Pem {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// Which one.
+        /// The field.
         field: &'static str,
-        /// What is wrong.
+        /// The cause.
         source: Option<reqwest::Error>,
     },
-    /// The process has installed no default `rustls` crypto provider, without which no client can be made.
+    /// The process has not installed a default `rustls` crypto provider, which clients need.
     #[error("no TLS crypto provider is installed")]
     NoCryptoProvider,
-    /// The HTTP client can't be made.
-    #[error("source {name}: no HTTP client")]
+    /// The HTTP client can't be created.
+    #[error("source {name}: can't create the HTTP client")]
     Client {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// What is missing.
+        /// The cause.
         source: reqwest::Error,
     },
-    /// The URL isn't taken by the query client.
-    #[error("source {name}: no query client")]
+    /// The query client rejects the URL.
+    #[error("source {name}: can't create the query client")]
     Query {
-        /// The source.
+        /// The name of the source.
         name: String,
-        /// What is wrong.
+        /// The cause.
         source: Box<QueryError>,
     },
 }

@@ -1,9 +1,10 @@
-//! A Prometheus, or what speaks like one, as a source of single numbers.
+//! A Prometheus-compatible API as a source of single numbers.
 //!
-//! The request is `prometheus-http-query`'s, which takes a client of ours and can hand over the raw response. Its own
-//! envelope isn't used: it drops warnings (partial data), reads bodies of any length, and its `at` knows whole
-//! seconds only, so `time` is given as a plain parameter with milliseconds. The query is sent by POST: a regular
-//! expression of listed pods may be longer than a URL may be.
+//! `prometheus-http-query` builds the request, with our client, and returns the raw response. Its
+//! response types are not used: they drop warnings (partial data) and read bodies of any length.
+//! Its `at` supports whole seconds only, so `time` is a plain parameter with milliseconds. The
+//! query is sent by POST: a regular expression that lists pods may exceed the maximum length of a
+//! URL.
 
 use std::error::Error as _;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +16,11 @@ use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::late::late;
+use super::timeout::timeout_message;
 use crate::{
     analysis::{ErrorClass, Measurement, Outcome},
     api::{OnWarnings, Series},
-    policy::terms::Terms,
+    policy::source::prometheus::{DEFAULT_LOOKBACK, Request, Terms},
 };
 
 mod config;
@@ -27,28 +28,30 @@ mod material;
 #[cfg(test)]
 mod tests;
 
-pub use config::{DEFAULT_LOOKBACK, SourceConfig, SourceError, Tls};
+pub use config::{SourceConfig, SourceError, Tls};
 pub(crate) use material::Material;
 
-/// The longest answer that is read, in bytes. One number needs less than one thousandth of it.
+/// The maximum size of a response, in bytes. A single number needs less than one thousandth of it.
 pub const BODY_LIMIT: usize = 1 << 20;
 
-/// A source that can be asked.
+/// A source of query results.
 #[derive(Clone)]
 pub struct Source(Arc<Inner>);
 
 struct Inner {
     config: SourceConfig,
     timeout: Duration,
-    /// The client, and what was in its files when it was made.
+    /// The client, and the content of its files when it was created.
     client: Mutex<(Material, Client)>,
 }
 
 impl Source {
-    /// Makes ready to ask; connects to nothing yet. The process must have installed a `rustls` crypto provider.
+    /// Creates the client, without connecting. The process must have installed a `rustls` crypto
+    /// provider.
     ///
     /// # Errors
-    /// If the configuration can't be right, a file can't be read, or no client can be made; see [`SourceError`].
+    /// If the configuration is invalid, a file can't be read, or the client can't be created; see
+    /// [`SourceError`].
     pub fn new(config: &SourceConfig) -> Result<Self, SourceError> {
         config.check_url()?;
         let timeout = config.timeout()?;
@@ -59,8 +62,8 @@ impl Source {
         Ok(Self(Arc::new(Inner { config, timeout, client })))
     }
 
-    /// The client; a new one where a file has changed, since credentials and certificates are renewed. Files that can't
-    /// be used are no reason to forget what was used before.
+    /// Returns the client. If a file has changed, creates a new one, because credentials and
+    /// certificates are renewed. If the files are invalid, the previous client stays in use.
     fn client(&self) -> Client {
         let Inner { config, client, .. } = self.0.as_ref();
         let mut known = client.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,54 +71,59 @@ impl Source {
             Ok(material) if material == known.0 => {}
             Ok(material) => match material.client(config) {
                 Ok(client) => *known = (material, client),
-                Err(error) => tracing::warn!(%error, "renewed credentials can't be used"),
+                Err(error) => {
+                    tracing::warn!(%error, "can't use the renewed credentials; the previous ones stay in use");
+                }
             },
-            Err(error) => tracing::warn!(%error, "credentials can't be read again"),
+            Err(error) => tracing::warn!(%error, "can't read the credentials; the previous ones stay in use"),
         }
         known.1.clone()
     }
 
-    /// What the source says to `query` as of `at`, to the millisecond. Takes no longer than the source's timeout,
-    /// which is the last moment of the answer's last byte.
-    pub async fn ask(&self, query: &str, at: Timestamp) -> Outcome {
-        self.ask_on(query, at, &Terms::default()).await
-    }
-
-    /// As [`Source::ask`], on terms of the policy's own. A number that rests on too few requests is none; the two questions
-    /// are asked at the same time, for the same moment.
-    pub async fn ask_on(&self, query: &str, at: Timestamp, terms: &Terms) -> Outcome {
-        let Some(samples) = &terms.samples else { return self.timed(query, at, terms).await };
+    /// Runs a query evaluated at time `at`, in milliseconds. It takes no longer than the source's
+    /// timeout, which includes the last byte of the response. If there are fewer requests than the
+    /// policy requires, the result is `TooFew`; both queries are sent at the same time and
+    /// evaluated at the same `at`.
+    pub async fn measure(&self, request: &Request, at: Timestamp) -> Outcome {
+        let Request { source: _, query, samples, terms } = request;
+        let Some(samples) = samples else { return self.timed(query, at, terms).await };
         let one = Terms { series: Series::Sum, ..terms.clone() };
         let (outcome, count) =
             tokio::join!(self.timed(query, at, terms), self.timed(&samples.query, at, &one));
         match count {
             Outcome::Value(found) if found >= samples.least => outcome,
             Outcome::Value(found) => Outcome::TooFew { found, wanted: samples.least },
-            // Nothing counted is nothing to rest on, and trouble with the count is trouble.
+            // Without a count the number is not reliable: missing data and errors of the count are
+            // the result.
             other => other,
         }
     }
 
+    /// Returns the maximum age of a sample of an instant selector.
+    pub fn lookback(&self, terms: &Terms) -> Duration {
+        let default = || self.0.config.lookback().unwrap_or(DEFAULT_LOOKBACK);
+        terms.max_sample_age.unwrap_or_else(default)
+    }
+
     async fn timed(&self, query: &str, at: Timestamp, terms: &Terms) -> Outcome {
-        let timeout = terms.timeout.map_or(self.0.timeout, |own| own.min(self.0.timeout));
+        let timeout = terms.timeout.map_or(self.0.timeout, |limit| limit.min(self.0.timeout));
         tokio::time::timeout(timeout, self.exchange(query, at, terms, timeout))
             .await
-            .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &late(timeout)))
+            .unwrap_or_else(|_| Outcome::error(ErrorClass::Timeout, &timeout_message(timeout)))
     }
 
     async fn exchange(&self, query: &str, at: Timestamp, terms: &Terms, timeout: Duration) -> Outcome {
-        // A hint that the server needn't go on for longer than it is listened to.
-        let patience = i64::try_from(timeout.as_millis().max(1)).unwrap_or(i64::MAX);
-        // An instant selector takes a series' newest sample, by default one of up to five minutes ago: a source that has
-        // stopped scraping would go on answering with what once was.
-        let usual = self.0.config.lookback().unwrap_or(DEFAULT_LOOKBACK);
-        let lookback = terms.max_sample_age.unwrap_or(usual);
+        // The server can cancel the query when the client has stopped waiting.
+        let limit = i64::try_from(timeout.as_millis().max(1)).unwrap_or(i64::MAX);
+        // An instant selector returns the newest sample of a series, by default up to five minutes
+        // old: a source that has stopped scraping would return outdated values.
+        let lookback = self.lookback(terms);
         let client = self.client();
         let request = client
             .query(query)
             .query("time", seconds(at))
             .query("lookback_delta", format!("{}ms", lookback.as_millis()))
-            .timeout(patience);
+            .timeout(limit);
         let mut response = match request.post_raw().await {
             Ok(response) => response,
             Err(error) => return unreachable(error.source()),
@@ -123,13 +131,13 @@ impl Source {
         let status = response.status();
         match body(&mut response).await {
             Ok(body) => judge(status, &body, terms),
-            // What a server that is in trouble says is told by its status alone.
+            // For an error status, the status is enough.
             Err(outcome) => refusal(status, None).unwrap_or(outcome),
         }
     }
 }
 
-/// Seconds since 1970 with three decimals.
+/// Formats a time as seconds since 1970 with three decimals.
 fn seconds(at: Timestamp) -> String {
     let milliseconds = at.as_millisecond();
     let sign = if milliseconds < 0 { "-" } else { "" };
@@ -137,13 +145,13 @@ fn seconds(at: Timestamp) -> String {
     format!("{sign}{}.{:03}", milliseconds / 1000, milliseconds % 1000)
 }
 
-/// The whole body, if it isn't too long.
+/// Reads the whole body, up to the limit.
 async fn body(response: &mut Response) -> Result<Vec<u8>, Outcome> {
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(Some(chunk)) if body.len() + chunk.len() > BODY_LIMIT => {
-                let message = format!("the answer is longer than {BODY_LIMIT} bytes");
+                let message = format!("the response is longer than {BODY_LIMIT} bytes");
                 return Err(Outcome::error(ErrorClass::TooLarge, &message));
             }
             Ok(Some(chunk)) => body.extend_from_slice(&chunk),
@@ -153,7 +161,7 @@ async fn body(response: &mut Response) -> Result<Vec<u8>, Outcome> {
     }
 }
 
-/// The innermost cause in words: the outer ones repeat the URL.
+/// Returns the innermost cause: the outer ones repeat the URL, which may contain a password.
 fn unreachable(error: Option<&(dyn std::error::Error + 'static)>) -> Outcome {
     let Some(mut cause) = error else {
         return Outcome::error(ErrorClass::Unreachable, "the request can't be sent");
@@ -168,7 +176,7 @@ fn unreachable(error: Option<&(dyn std::error::Error + 'static)>) -> Outcome {
     Outcome::error(ErrorClass::Unreachable, &message)
 }
 
-/// Prometheus' envelope around every answer; its `infos` say nothing about the data's truth.
+/// The envelope of a Prometheus response. Its `infos` are ignored: they do not affect the data.
 #[derive(Deserialize)]
 struct Envelope {
     status: Status,
@@ -191,51 +199,61 @@ struct Data {
     result: Value,
 }
 
+/// Turns a response into an outcome.
 fn judge(status: StatusCode, body: &[u8], terms: &Terms) -> Outcome {
     let parsed = serde_json::from_slice::<Envelope>(body);
     let envelope = parsed.as_ref();
-    let said = envelope.ok().and_then(|envelope| envelope.error.as_deref());
-    if let Some(refusal) = refusal(status, said) {
+    let server_error = envelope.ok().and_then(|envelope| envelope.error.as_deref());
+    if let Some(refusal) = refusal(status, server_error) {
         return refusal;
     }
     let unparsable = |what: &str| Outcome::error(ErrorClass::Unparsable, what);
-    let Ok(envelope) = envelope else { return unparsable("the answer isn't in Prometheus' format") };
+    let Ok(envelope) = envelope else {
+        return unparsable("the response isn't in the format of the Prometheus API");
+    };
     if envelope.status == Status::Error {
-        return Outcome::error(ErrorClass::Refused, said.unwrap_or("an error without a text"));
+        return Outcome::error(ErrorClass::Refused, server_error.unwrap_or("an error without a message"));
     }
     let ignored = terms.warnings == OnWarnings::Ignore;
     if !ignored && let Some(warning) = envelope.warnings.as_ref().and_then(|warnings| warnings.first()) {
         return Outcome::error(ErrorClass::Warnings, warning);
     }
-    let Some(data) = &envelope.data else { return unparsable("the answer has no data") };
+    let Some(data) = &envelope.data else { return unparsable("the response has no data") };
     match (data.result_type.as_str(), &data.result) {
         ("scalar", sample) => number(sample),
         ("vector", Value::Array(series)) => match series.as_slice() {
             [] => Outcome::NoData,
             [one] if one.get("histogram").is_some() => {
-                Outcome::error(ErrorClass::WrongType, "the answer is a histogram, not a number")
+                Outcome::error(ErrorClass::WrongType, "the result is a histogram, not a number")
             }
             [one] => number(&one["value"]),
             many => several(many, terms),
         },
         ("matrix" | "string", _) => {
-            let message = format!("the answer is a {}, not a scalar or a vector", data.result_type);
+            let message = format!("the result is a {}, not a scalar or a vector", data.result_type);
             Outcome::error(ErrorClass::WrongType, &message)
         }
-        _ => unparsable("the answer is of a type that Prometheus doesn't have"),
+        _ => unparsable("the result has an unknown type"),
     }
 }
 
-/// Several series as one number, where the policy says how. One of them that is no number leaves none.
+/// Reduces several series to one number, as `series` of the policy says. If one of them has no
+/// number, there is no result.
 fn several(series: &[Value], terms: &Terms) -> Outcome {
     let reduce: fn(f64, f64) -> f64 = match terms.series {
         Series::Max => f64::max,
         Series::Min => f64::min,
         Series::Sum => |a, b| a + b,
-        Series::All => return telling(series, terms, Measurement::Fail),
-        Series::Any => return telling(series, terms, Measurement::Pass),
+        Series::All => return decisive(series, terms, Measurement::Fail),
+        Series::Any => return decisive(series, terms, Measurement::Pass),
         Series::One => {
-            return Outcome::error(ErrorClass::ManySeries, &format!("{} series, not one", series.len()));
+            return Outcome::error(
+                ErrorClass::ManySeries,
+                &format!(
+                    "the query returns {} series instead of one: aggregate them, or set `series`",
+                    series.len()
+                ),
+            );
         }
     };
     let mut all = None;
@@ -248,35 +266,39 @@ fn several(series: &[Value], terms: &Terms) -> Outcome {
     all.map_or(Outcome::NoData, Outcome::of)
 }
 
-/// Of several series the one that decides: the first that is `decisive`; without one, one that is no number, which leaves it
-/// open; else any, for they all say the same.
-fn telling(series: &[Value], terms: &Terms, decisive: Measurement) -> Outcome {
+/// Returns the series that decides: the first one whose measurement is `deciding`; otherwise one
+/// without a number, which leaves the result open; otherwise any, because all measurements are
+/// equal.
+fn decisive(series: &[Value], terms: &Terms, deciding: Measurement) -> Outcome {
     let outcomes: Vec<Outcome> = series.iter().map(|one| number(&one["value"])).collect();
-    let decides = outcomes.iter().find(|outcome| terms.bounds.measure(outcome) == decisive);
+    let decides = outcomes
+        .iter()
+        .find(|outcome| terms.criterion.is_some_and(|criterion| criterion.measure(outcome) == deciding));
     let open = || outcomes.iter().find(|outcome| !matches!(outcome, Outcome::Value(_)));
     decides.or_else(open).or(outcomes.first()).cloned().unwrap_or(Outcome::NoData)
 }
 
-/// The error that a status means, if it means one; `said` is the server's text, where it is Prometheus' own.
-fn refusal(status: StatusCode, said: Option<&str>) -> Option<Outcome> {
+/// Returns the error for an HTTP status, if it is one; `server_error` is the error message of a
+/// Prometheus response.
+fn refusal(status: StatusCode, server_error: Option<&str>) -> Option<Outcome> {
     let class = match status.as_u16() {
         200..=299 => return None,
         401 | 403 => ErrorClass::Auth,
         500.. => ErrorClass::Server,
         _ => ErrorClass::Refused,
     };
-    let message = match said {
-        _ if status.is_redirection() => format!("HTTP {}: redirects aren't followed", status.as_u16()),
-        Some(said) if class != ErrorClass::Auth => format!("HTTP {}: {said}", status.as_u16()),
+    let message = match server_error {
+        _ if status.is_redirection() => format!("HTTP {}: redirects are not followed", status.as_u16()),
+        Some(text) if class != ErrorClass::Auth => format!("HTTP {}: {text}", status.as_u16()),
         _ => format!("HTTP {status}"),
     };
     Some(Outcome::error(class, &message))
 }
 
-/// A sample, `[seconds, "number"]`.
+/// Parses a sample, `[seconds, "number"]`.
 fn number(sample: &Value) -> Outcome {
     match sample[1].as_str().map(str::parse::<f64>) {
         Some(Ok(value)) => Outcome::of(value),
-        _ => Outcome::error(ErrorClass::Unparsable, "the answer's sample isn't a number"),
+        _ => Outcome::error(ErrorClass::Unparsable, "the sample isn't a number"),
     }
 }

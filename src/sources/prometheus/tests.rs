@@ -12,21 +12,26 @@ use tokio::task::JoinHandle;
 use super::*;
 use ErrorClass::{Auth, ManySeries, Refused, Server, Timeout, TooLarge, Unparsable, Warnings, WrongType};
 
-/// How the fake answers.
+/// The response of the fake server.
 #[derive(Clone)]
 enum Reply {
     Full(u16, String),
-    /// Forever more, until nobody reads.
+    /// A body without an end.
     Endless,
-    /// A beginning, and then nothing.
+    /// A partial body, and then nothing.
     Stuck,
-    /// A beginning, and then a broken connection.
+    /// A partial body, and then a broken connection.
     Broken,
     Redirect,
 }
 
-/// A request as the fake got it.
+/// The requests that the fake server received.
 type Seen = Arc<Mutex<Vec<(String, Headers, String)>>>;
+
+/// Returns a query with the defaults of the source.
+fn plain(query: &str) -> Request {
+    Request { query: query.to_owned(), ..Request::default() }
+}
 
 struct Fake {
     source: Source,
@@ -41,7 +46,7 @@ impl Drop for Fake {
 }
 
 fn config(url: &str, timeout: Duration) -> SourceConfig {
-    // The second one to install it finds it installed.
+    // Another test may have installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let headers = BTreeMap::from([("x-scope-orgid".to_owned(), "team".to_owned())]);
     SourceConfig { headers, timeout: timeout.into(), ..SourceConfig::new("main", url) }
@@ -82,8 +87,8 @@ async fn fake(reply: Reply, timeout: Duration) -> Fake {
     Fake { source: Source::new(&config(&url, timeout)).unwrap(), seen, server }
 }
 
-async fn asked(reply: Reply) -> Outcome {
-    fake(reply, Duration::from_secs(20)).await.source.ask("up", Timestamp::UNIX_EPOCH).await
+async fn outcome_of(reply: Reply) -> Outcome {
+    fake(reply, Duration::from_secs(20)).await.source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await
 }
 
 fn success(kind: &str, result: &str) -> String {
@@ -102,7 +107,7 @@ fn class(outcome: &Outcome) -> Option<ErrorClass> {
 }
 
 #[tokio::test]
-async fn one_number_is_a_value_and_no_number_is_none() {
+async fn a_number_is_a_value_and_a_missing_number_is_no_data() {
     for (body, expected) in [
         (success("scalar", r#"[1.5,"0.25"]"#), Outcome::Value(0.25)),
         (success("scalar", r#"[1.5,"NaN"]"#), Outcome::NoData),
@@ -116,12 +121,12 @@ async fn one_number_is_a_value_and_no_number_is_none() {
             Outcome::Value(2.0),
         ),
     ] {
-        assert_eq!(asked(Reply::Full(200, body.clone())).await, expected, "{body}");
+        assert_eq!(outcome_of(Reply::Full(200, body.clone())).await, expected, "{body}");
     }
 }
 
 #[tokio::test]
-async fn everything_else_is_an_error_of_its_class() {
+async fn every_other_response_is_an_error_with_its_class() {
     let bad = r#"{"status":"error","errorType":"bad_data","error":"no such function"}"#;
     let two = format!("[{},{}]", series("1"), series("2"));
     let warned = success("vector", &two).replacen('{', r#"{"warnings":["a store is down"],"#, 1);
@@ -146,10 +151,10 @@ async fn everything_else_is_an_error_of_its_class() {
         (403, "<html>secret</html>".to_owned(), Auth, "HTTP 403"),
         (500, "<html>secret</html>".to_owned(), Server, "HTTP 500"),
         (503, bad.to_owned(), Server, "HTTP 503"),
-        // A value in an answer that is an error is no value.
+        // A value in an error response is ignored.
         (500, success("scalar", r#"[1,"1"]"#), Server, "HTTP 500"),
     ] {
-        let outcome = asked(Reply::Full(status, body.clone())).await;
+        let outcome = outcome_of(Reply::Full(status, body.clone())).await;
         assert_eq!(class(&outcome), Some(expected), "{status} {body}: {outcome:?}");
         let Outcome::Error { message, .. } = outcome else { panic!("no error") };
         assert!(message.contains(says) && !message.contains("secret"), "{status} {body}: {message}");
@@ -157,39 +162,41 @@ async fn everything_else_is_an_error_of_its_class() {
 }
 
 #[tokio::test]
-async fn a_long_text_of_prometheus_is_cut() {
+async fn a_long_error_message_is_cut() {
     let body = format!(r#"{{"status":"error","error":"{}"}}"#, "x".repeat(5000));
-    let Outcome::Error { message, .. } = asked(Reply::Full(400, body)).await else { panic!("no error") };
+    let Outcome::Error { message, .. } = outcome_of(Reply::Full(400, body)).await else { panic!("no error") };
     assert_eq!(message.chars().count(), crate::analysis::reading::MESSAGE_LIMIT);
 }
 
 #[tokio::test]
-async fn a_body_is_read_up_to_its_limit_and_no_further() {
+async fn a_body_is_read_up_to_the_limit() {
     let padded = |length: usize| {
         let body = success("scalar", r#"[1,"1"]"#);
         let padding = " ".repeat(length - body.len());
         Reply::Full(200, body + &padding)
     };
-    assert_eq!(asked(padded(BODY_LIMIT)).await, Outcome::Value(1.0));
-    assert_eq!(class(&asked(padded(BODY_LIMIT + 1)).await), Some(TooLarge));
-    assert_eq!(class(&asked(Reply::Endless).await), Some(TooLarge));
+    assert_eq!(outcome_of(padded(BODY_LIMIT)).await, Outcome::Value(1.0));
+    assert_eq!(class(&outcome_of(padded(BODY_LIMIT + 1)).await), Some(TooLarge));
+    assert_eq!(class(&outcome_of(Reply::Endless).await), Some(TooLarge));
 }
 
 #[tokio::test]
-async fn the_timeout_holds_for_the_body_too() {
+async fn the_timeout_includes_the_body() {
     let fake = fake(Reply::Stuck, Duration::from_millis(300)).await;
-    let outcome = fake.source.ask("up", Timestamp::UNIX_EPOCH).await;
+    let outcome = fake.source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await;
     assert_eq!(class(&outcome), Some(Timeout), "{outcome:?}");
     assert_eq!(fake.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn no_connection_and_a_broken_one_are_unreachable_and_tell_no_url() {
+async fn a_failed_connection_is_unreachable_and_its_message_has_no_url() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://user:hidden@{}", listener.local_addr().unwrap());
     drop(listener);
     let source = Source::new(&config(&url, Duration::from_secs(20))).unwrap();
-    for outcome in [source.ask("up", Timestamp::UNIX_EPOCH).await, asked(Reply::Broken).await] {
+    for outcome in
+        [source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await, outcome_of(Reply::Broken).await]
+    {
         assert_eq!(class(&outcome), Some(ErrorClass::Unreachable), "{outcome:?}");
         assert!(
             !format!("{outcome:?}").contains("hidden") && !format!("{outcome:?}").contains("http:"),
@@ -201,16 +208,16 @@ async fn no_connection_and_a_broken_one_are_unreachable_and_tell_no_url() {
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
     let fake = fake(Reply::Redirect, Duration::from_secs(20)).await;
-    let outcome = fake.source.ask("up", Timestamp::UNIX_EPOCH).await;
+    let outcome = fake.source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await;
     assert_eq!(class(&outcome), Some(Refused), "{outcome:?}");
     assert_eq!(fake.seen.lock().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn a_question_carries_its_time_in_milliseconds_and_the_headers() {
+async fn a_query_has_its_time_in_milliseconds_and_the_headers() {
     let fake = fake(Reply::Full(200, success("vector", "[]")), Duration::from_secs(20)).await;
     let at: Timestamp = "2026-01-02T03:04:05.0678Z".parse().unwrap();
-    fake.source.ask("up{a=\"b&c\"}", at).await;
+    fake.source.measure(&plain("up{a=\"b&c\"}"), at).await;
     let seen = fake.seen.lock().unwrap();
     let (uri, headers, body) = &seen[0];
     assert_eq!(uri, "/prefix/api/v1/query");
@@ -222,14 +229,14 @@ async fn a_question_carries_its_time_in_milliseconds_and_the_headers() {
 }
 
 #[test]
-fn moments_have_three_decimals_on_both_sides_of_1970() {
+fn times_before_and_after_1970_have_three_decimals() {
     for (milliseconds, expected) in [(0, "0.000"), (1_005, "1.005"), (-500, "-0.500"), (-1_001, "-1.001")] {
         assert_eq!(seconds(Timestamp::from_millisecond(milliseconds).unwrap()), expected);
     }
 }
 
 #[test]
-fn a_configuration_is_read_with_a_go_like_timeout_and_tells_no_secrets() {
+fn a_configuration_has_go_durations_and_its_debug_output_has_no_secrets() {
     let text =
         r#"{"name": "main", "url": "http://u:hidden@h", "headers": {"authorization": "Bearer hidden"}}"#;
     let mut read: SourceConfig = serde_json::from_str(text).unwrap();
@@ -242,7 +249,7 @@ fn a_configuration_is_read_with_a_go_like_timeout_and_tells_no_secrets() {
 }
 
 #[test]
-fn a_configuration_that_can_not_be_right_is_refused() {
+fn an_invalid_configuration_is_refused() {
     let good = || config("http://prometheus:9090", Duration::from_secs(1));
     assert!(Source::new(&good()).is_ok());
     for url in ["", "prometheus:9090", "file:///etc/passwd", "ftp://host"] {
@@ -275,7 +282,7 @@ fn a_configuration_that_can_not_be_right_is_refused() {
     assert!(matches!(wrong, Err(SourceError::Pem { field: "ca", .. })));
 }
 
-/// A folder for a test's files.
+/// A directory for the files of a test.
 struct Scratch(PathBuf);
 
 impl Scratch {
@@ -299,7 +306,7 @@ impl Drop for Scratch {
 }
 
 #[tokio::test]
-async fn headers_from_files_are_sent_and_renewed_and_kept_when_the_files_are_gone() {
+async fn headers_from_files_are_sent_and_renewed_and_kept_when_the_files_are_deleted() {
     let scratch = Scratch::new("headers");
     scratch.write("Authorization", "Bearer one\n");
     let fake = fake(Reply::Full(200, success("vector", "[]")), Duration::from_secs(20)).await;
@@ -307,53 +314,66 @@ async fn headers_from_files_are_sent_and_renewed_and_kept_when_the_files_are_gon
     let from_files =
         SourceConfig { headers_from: Some(scratch.0.clone()), ..config(&url, Duration::from_secs(20)) };
     let source = Source::new(&from_files).unwrap();
-    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await;
     scratch.write("Authorization", "Bearer two");
-    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await;
     drop(scratch);
-    source.ask("up", Timestamp::UNIX_EPOCH).await;
+    source.measure(&plain("up"), Timestamp::UNIX_EPOCH).await;
     let seen = fake.seen.lock().unwrap();
     let sent: Vec<_> = seen.iter().map(|(_, headers, _)| headers["authorization"].clone()).collect();
     assert_eq!(sent, ["Bearer one", "Bearer two", "Bearer two"]);
-    assert_eq!(seen[0].1["x-scope-orgid"], "team", "beside the headers of the configuration");
+    assert_eq!(seen[0].1["x-scope-orgid"], "team", "in addition to the headers of the configuration");
     assert!(!format!("{from_files:?}").contains("Bearer"));
 }
 
-async fn asked_on(body: &str, terms: &Terms) -> Outcome {
+async fn outcome_with(body: &str, terms: &Terms) -> Outcome {
+    outcome_for(body, &with_terms(terms)).await
+}
+
+async fn outcome_for(body: &str, request: &Request) -> Outcome {
     let fake = fake(Reply::Full(200, body.to_owned()), Duration::from_secs(20)).await;
-    fake.source.ask_on("up", Timestamp::UNIX_EPOCH, terms).await
+    fake.source.measure(request, Timestamp::UNIX_EPOCH).await
+}
+
+/// Returns a query with these terms.
+fn with_terms(terms: &Terms) -> Request {
+    Request { terms: terms.clone(), ..plain("up") }
 }
 
 #[tokio::test]
-async fn several_series_become_one_number_only_as_the_policy_says() {
+async fn several_series_are_reduced_as_the_policy_says() {
     let body = success("vector", &format!("[{},{},{}]", series("1"), series("4"), series("2")));
     for (how, expected) in [(Series::Max, 4.0), (Series::Min, 1.0), (Series::Sum, 7.0)] {
         let terms = Terms { series: how, ..Terms::default() };
-        assert_eq!(asked_on(&body, &terms).await, Outcome::Value(expected), "{how:?}");
+        assert_eq!(outcome_with(&body, &terms).await, Outcome::Value(expected), "{how:?}");
     }
-    assert_eq!(class(&asked_on(&body, &Terms::default()).await), Some(ManySeries));
+    assert_eq!(class(&outcome_with(&body, &Terms::default()).await), Some(ManySeries));
     let holes = success("vector", &format!("[{},{}]", series("1"), series("NaN")));
     let terms = Terms { series: Series::Max, ..Terms::default() };
-    assert_eq!(asked_on(&holes, &terms).await, Outcome::NoData, "a series without a number is not left out");
+    assert_eq!(
+        outcome_with(&holes, &terms).await,
+        Outcome::NoData,
+        "a series without a number is not left out"
+    );
 }
 
 #[tokio::test]
-async fn a_number_that_rests_on_too_few_requests_is_none() {
+async fn a_number_from_too_few_requests_is_not_a_value() {
     let body = success("scalar", r#"[1.5,"40"]"#);
-    let terms = |least| Terms {
-        samples: Some(crate::policy::terms::Count { query: "count".to_owned(), least }),
-        ..Terms::default()
+    let least = |least| Request {
+        samples: Some(crate::policy::source::prometheus::Count { query: "count".to_owned(), least }),
+        ..plain("up")
     };
-    assert_eq!(asked_on(&body, &terms(40.0)).await, Outcome::Value(40.0));
-    assert_eq!(asked_on(&body, &terms(41.0)).await, Outcome::TooFew { found: 40.0, wanted: 41.0 });
+    assert_eq!(outcome_for(&body, &least(40.0)).await, Outcome::Value(40.0));
+    assert_eq!(outcome_for(&body, &least(41.0)).await, Outcome::TooFew { found: 40.0, wanted: 41.0 });
     let nothing = success("vector", "[]");
-    assert_eq!(asked_on(&nothing, &terms(1.0)).await, Outcome::NoData);
+    assert_eq!(outcome_for(&nothing, &least(1.0)).await, Outcome::NoData);
 }
 
 #[tokio::test]
-async fn a_policy_may_ignore_warnings_and_want_fresher_samples() {
+async fn a_policy_can_ignore_warnings_and_require_fresher_samples() {
     let warned = success("scalar", r#"[1,"2"]"#).replacen('{', r#"{"warnings":["a store is down"],"#, 1);
-    assert_eq!(class(&asked_on(&warned, &Terms::default()).await), Some(Warnings));
+    assert_eq!(class(&outcome_with(&warned, &Terms::default()).await), Some(Warnings));
     let terms = Terms {
         warnings: OnWarnings::Ignore,
         max_sample_age: Some(Duration::from_secs(7)),
@@ -361,14 +381,15 @@ async fn a_policy_may_ignore_warnings_and_want_fresher_samples() {
         ..Terms::default()
     };
     let fake = fake(Reply::Full(200, warned), Duration::from_secs(20)).await;
-    assert_eq!(fake.source.ask_on("up", Timestamp::UNIX_EPOCH, &terms).await, Outcome::Value(2.0));
+    assert_eq!(fake.source.measure(&with_terms(&terms), Timestamp::UNIX_EPOCH).await, Outcome::Value(2.0));
     let (_, _, body) = fake.seen.lock().unwrap()[0].clone();
     assert!(body.ends_with("lookback_delta=7000ms&timeout=3000ms"), "{body}");
 }
 
 #[tokio::test]
-async fn each_of_several_series_or_one_of_them_must_be_within_the_bounds() {
+async fn all_series_or_any_of_them_must_be_within_the_bounds() {
     let bounds = crate::analysis::Threshold { min: Some(2.0), max: Some(3.0) };
+    let criterion = Some(crate::analysis::Criterion::Threshold(bounds));
     let nan = Outcome::NoData;
     let infinite = Outcome::NonFinite;
     for (how, values, expected) in [
@@ -383,10 +404,10 @@ async fn each_of_several_series_or_one_of_them_must_be_within_the_bounds() {
         (Series::Any, ["1", "9", "NaN"], nan),
     ] {
         let body = success("vector", &format!("[{}]", values.map(series).join(",")));
-        let terms = Terms { series: how, bounds, ..Terms::default() };
-        assert_eq!(asked_on(&body, &terms).await, expected, "{how:?} {values:?}");
+        let terms = Terms { series: how, criterion, ..Terms::default() };
+        assert_eq!(outcome_with(&body, &terms).await, expected, "{how:?} {values:?}");
     }
     let one = success("vector", &format!("[{}]", series("7")));
-    let terms = Terms { series: Series::All, bounds, ..Terms::default() };
-    assert_eq!(asked_on(&one, &terms).await, Outcome::Value(7.0));
+    let terms = Terms { series: Series::All, criterion, ..Terms::default() };
+    assert_eq!(outcome_with(&one, &terms).await, Outcome::Value(7.0));
 }

@@ -1,4 +1,4 @@
-//! An endpoint as the operator's configuration names it.
+//! A webhook in the operator's configuration.
 
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
@@ -7,42 +7,44 @@ use serde::Deserialize;
 use super::WebhookError;
 use crate::sources::prometheus::{SourceConfig, Tls};
 
-/// An endpoint that gates ask.
+/// A webhook that gates call.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WebhookConfig {
-    /// What policies call it.
+    /// The name that policies use.
     pub name: String,
-    /// Where it is asked, by POST.
+    /// The URL, which is called with POST.
     pub url: String,
-    /// What is sent.
+    /// The format of the body.
     #[serde(default)]
     pub format: Format,
-    /// A file whose content signs what is sent; without it nothing is signed. It is read at each call.
+    /// A file with the key that signs requests. Without it, requests are not signed. It is read at
+    /// each call.
     #[serde(default)]
     pub key_file: Option<PathBuf>,
-    /// How long an answer may take, as Go writes durations; 10 s if absent.
+    /// The timeout of a response, as a Go duration. Default 10s.
     #[serde(default = "ten_seconds")]
     pub timeout: kube::core::Duration,
-    /// Sent with every call: what is no secret.
+    /// Headers of every call, without secrets.
     #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// A folder whose files are headers: the name is the header's, the content its value. As a Secret is mounted.
+    /// A directory whose files are headers: the file name is the header name, the content its
+    /// value. For example a mounted Secret.
     #[serde(default)]
     pub headers_from: Option<PathBuf>,
-    /// What `https` rests on.
+    /// The TLS settings.
     #[serde(default)]
     pub tls: Tls,
 }
 
-/// What is sent.
+/// The format of the body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Format {
-    /// All that there is to know.
+    /// All fields of the question.
     #[default]
     Steelyard,
-    /// What Flagger sends to its gates.
+    /// The body that Flagger sends to its gates.
     Flagger,
 }
 
@@ -51,7 +53,7 @@ fn ten_seconds() -> kube::core::Duration {
 }
 
 impl WebhookConfig {
-    /// How it is reached: as a metrics source is.
+    /// Returns the connection settings, in the form of a metric source.
     pub(super) fn source(&self) -> SourceConfig {
         SourceConfig {
             headers: self.headers.clone(),
@@ -62,7 +64,7 @@ impl WebhookConfig {
         }
     }
 
-    /// The key as it is now, without the line's end that editors put behind it.
+    /// Reads the key, without trailing whitespace: editors append a newline.
     pub(super) fn key(&self) -> Result<Option<Vec<u8>>, WebhookError> {
         let Some(path) = &self.key_file else { return Ok(None) };
         let mut key = std::fs::read(path).map_err(|source| WebhookError::Key {
@@ -78,7 +80,7 @@ impl WebhookConfig {
 }
 
 impl fmt::Debug for WebhookConfig {
-    /// Leaves out what headers hold, and the URL, which may hold a password.
+    /// Leaves out the values of headers and the URL, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, url: _, format, key_file, timeout, headers, headers_from, tls } = self;
         let headers: Vec<&String> = headers.keys().collect();

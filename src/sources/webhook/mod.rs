@@ -1,10 +1,10 @@
-//! Endpoints of the operator's configuration that gates ask, by name.
+//! The webhooks of the operator's configuration, by name.
 //!
-//! A call is made once: what is to be asked again is asked by another attempt, which the engine decides on. Redirects are
-//! not followed, for the signature and the headers were meant for one endpoint.
+//! A call is made once: the engine decides on further attempts. Redirects are not followed, because
+//! the signature and the headers are for one endpoint only.
 
 mod config;
-mod letter;
+mod message;
 
 use std::{
     collections::BTreeMap,
@@ -20,68 +20,68 @@ use tokio::time::Instant;
 
 pub use config::{Format, WebhookConfig};
 
-use super::late::late;
+use super::timeout::timeout_message;
 use crate::{
-    api::Word,
+    api::Approval,
     engine::Question,
     sources::prometheus::{Material, SourceConfig, SourceError},
 };
 
-/// The most of an answer that is read, in bytes: a sentence for people.
+/// The maximum size of a response, in bytes. The rest is not read.
 const BODY_LIMIT: usize = 4096;
-/// The most of an answer that is told, in characters.
-const TOLD: usize = 200;
+/// The maximum length of the reported response, in characters.
+const TEXT_LIMIT: usize = 200;
 
-/// Why the endpoints can't be used.
+/// Why the webhooks are invalid.
 #[derive(Debug, Error)]
 pub enum WebhookError {
-    /// Two have one name.
-    #[error("two webhooks are named {0}")]
+    /// Two webhooks have the same name.
+    #[error("webhooks: two webhooks are named {0}: give each webhook a unique name")]
     Twice(String),
-    /// Its URL, headers, certificates or timeout.
-    #[error("webhook {name} can't be used")]
+    /// The URL, a header, a certificate or the timeout is invalid.
+    #[error("webhook {name} is invalid")]
     Unusable {
-        /// The webhook.
+        /// The name of the webhook.
         name: String,
-        /// What is wrong.
+        /// The cause.
         source: SourceError,
     },
-    /// Its key can't be read.
-    #[error("webhook {name}: read the key {path}")]
+    /// The key can't be read.
+    #[error("webhook {name}: can't read keyFile {path}")]
     Key {
-        /// The webhook.
+        /// The name of the webhook.
         name: String,
         /// The file.
         path: String,
-        /// What the system said.
+        /// The cause.
         source: std::io::Error,
     },
-    /// Its key is empty: everybody could sign with it.
-    #[error("webhook {name}: the key is empty")]
+    /// The key is empty: anyone could sign with it.
+    #[error("webhook {name}: keyFile is empty")]
     Empty {
-        /// The webhook.
+        /// The name of the webhook.
         name: String,
     },
 }
 
-/// All endpoints.
+/// All webhooks.
 #[derive(Default)]
 pub struct Webhooks(BTreeMap<String, Endpoint>);
 
-/// One endpoint.
+/// One webhook.
 struct Endpoint {
     config: WebhookConfig,
     source: SourceConfig,
     timeout: Duration,
-    /// The client, and what was in its files when it was made.
+    /// The client, and the content of its files when it was created.
     client: Mutex<(Material, Client)>,
 }
 
 impl Webhooks {
-    /// Makes ready to ask these; connects to nothing yet.
+    /// Creates the clients, without connecting.
     ///
     /// # Errors
-    /// If one can't be right, or a file of it can't be read.
+    /// If a webhook is invalid, or one of its files can't be read.
     pub fn new(configs: &[WebhookConfig]) -> Result<Self, WebhookError> {
         let mut all = BTreeMap::new();
         for config in configs {
@@ -92,13 +92,14 @@ impl Webhooks {
         Ok(Self(all))
     }
 
-    /// What the endpoint of this name says. Takes no longer than its timeout.
-    pub async fn ask(&self, name: &str, question: &Question) -> (Word, String) {
+    /// Calls a webhook. Takes no longer than its timeout.
+    pub async fn ask(&self, name: &str, question: &Question) -> (Approval, String) {
         match self.0.get(name) {
             Some(endpoint) => endpoint.ask(question).await,
-            None => {
-                (Word::Unasked, format!("there is no webhook named {name} in the operator's configuration"))
-            }
+            None => (
+                Approval::NotCalled,
+                format!("webhooks of the operator's configuration has no webhook named {name}"),
+            ),
         }
     }
 }
@@ -115,7 +116,7 @@ impl Endpoint {
         Ok(Self { config: config.clone(), source, timeout, client: Mutex::new((material, client)) })
     }
 
-    /// The client; a new one where a file has changed.
+    /// Returns the client. If a file has changed, creates a new one.
     fn client(&self) -> Client {
         let mut known = self.client.lock().unwrap_or_else(PoisonError::into_inner);
         let renewed = Material::read(&self.source).and_then(|material| {
@@ -124,47 +125,50 @@ impl Endpoint {
         });
         match renewed {
             Ok(renewed) => *known = renewed,
-            Err(error) => tracing::warn!(%error, "renewed credentials can't be used"),
+            Err(error) => {
+                tracing::warn!(%error, "can't use the renewed credentials; the previous ones stay in use");
+            }
         }
         known.1.clone()
     }
 
-    async fn ask(&self, question: &Question) -> (Word, String) {
+    async fn ask(&self, question: &Question) -> (Approval, String) {
         let key = match self.config.key() {
             Ok(key) => key,
-            Err(error) => return (Word::Unasked, crate::cluster::chain(&error)),
+            Err(error) => return (Approval::NotCalled, crate::cluster::chain(&error)),
         };
-        let letter = letter::write(self.config.format, question, key.as_deref(), Timestamp::now());
-        let mut request = self.client().post(&self.config.url).body(letter.body);
-        for (name, value) in letter.headers {
+        let message = message::write(self.config.format, question, key.as_deref(), Timestamp::now());
+        let mut request = self.client().post(&self.config.url).body(message.body);
+        for (name, value) in message.headers {
             request = request.header(name, value);
         }
         let until = Instant::now() + self.timeout;
         match tokio::time::timeout_at(until, request.send()).await {
             Ok(Ok(mut response)) => {
                 let status = response.status();
-                let text = tokio::time::timeout_at(until, beginning(&mut response)).await.unwrap_or_default();
-                judged(status, &text)
+                let text =
+                    tokio::time::timeout_at(until, start_of_body(&mut response)).await.unwrap_or_default();
+                answer(status, &text)
             }
-            Ok(Err(error)) => (Word::No, broken(&error)),
-            Err(_) => (Word::No, late(self.timeout)),
+            Ok(Err(error)) => (Approval::Refused, connection_error(&error)),
+            Err(_) => (Approval::Refused, timeout_message(self.timeout)),
         }
     }
 }
 
-/// What a status means: 200 to 299 is a yes, whatever the text.
-fn judged(status: StatusCode, text: &str) -> (Word, String) {
-    let word = if status.is_success() { Word::Yes } else { Word::No };
-    let moved = if status.is_redirection() { " (redirects are not followed)" } else { "" };
-    let said = match text {
-        "" => format!("HTTP {status}{moved}"),
-        text => format!("HTTP {status}{moved}: {text}"),
+/// Returns the answer for an HTTP status: 200 to 299 is a yes, independent of the body.
+fn answer(status: StatusCode, text: &str) -> (Approval, String) {
+    let approval = if status.is_success() { Approval::Approved } else { Approval::Refused };
+    let redirect = if status.is_redirection() { " (redirects are not followed)" } else { "" };
+    let message = match text {
+        "" => format!("HTTP {status}{redirect}"),
+        text => format!("HTTP {status}{redirect}: {text}"),
     };
-    (word, said)
+    (approval, message)
 }
 
-/// The beginning of an answer's text, in one line.
-async fn beginning(response: &mut Response) -> String {
+/// Reads the start of the body, as one line.
+async fn start_of_body(response: &mut Response) -> String {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
@@ -175,19 +179,20 @@ async fn beginning(response: &mut Response) -> String {
     one_line(&String::from_utf8_lossy(&body[..body.len().min(BODY_LIMIT)]))
 }
 
+/// Replaces control characters and whitespace with single spaces, and cuts the text.
 fn one_line(text: &str) -> String {
     let plain = |c: char| if c.is_control() { ' ' } else { c };
     let text: String = text.chars().map(plain).collect();
     let words: Vec<&str> = text.split_whitespace().collect();
     let line = words.join(" ");
-    match line.char_indices().nth(TOLD) {
+    match line.char_indices().nth(TEXT_LIMIT) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
     }
 }
 
-/// The innermost cause in words: the outer ones repeat the URL, which may hold a password.
-fn broken(error: &reqwest::Error) -> String {
+/// Returns the innermost cause: the outer ones repeat the URL, which may contain a password.
+fn connection_error(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause.and_then(std::error::Error::source) {
         cause = Some(inner);

@@ -1,4 +1,4 @@
-//! What is counted.
+//! The Prometheus metrics of the controller.
 
 use std::{
     collections::HashMap,
@@ -14,116 +14,134 @@ use prometheus_client::{
 
 use crate::{
     api::RolloutStatus,
-    cluster::{Key, locked},
+    cluster::{ObjectKey, locked},
+    traffic::Weight,
 };
 
 type Labels = Vec<(&'static str, &'static str)>;
 type Names = Vec<(&'static str, String)>;
 
-/// Events whose counters stand at 0 from the start: the first of a kind would else be no increase.
+/// Events whose counters start at 0: otherwise `increase()` would miss the first one.
 const ENDS: [&str; 3] = ["Complete", "RolledBack", "Withdrawing"];
 
 /// All metrics of the controller.
 pub struct Metrics {
     registry: Registry,
-    passes: Histogram,
+    reconciles: Histogram,
     writes: Family<Labels, Counter>,
     conflicts: Counter,
     query: Histogram,
     queries: Family<Labels, Counter>,
     webhook: Histogram,
     calls: Family<Labels, Counter>,
-    breach: Histogram,
+    rollback: Histogram,
     leader: Gauge,
     epoch: Gauge<u64, AtomicU64>,
     events: Family<Labels, Counter>,
     failed: Family<Labels, Counter>,
     phases: Family<Names, Gauge>,
     waiting: Family<Names, Gauge>,
-    weights: Family<Names, Gauge>,
-    known: Mutex<HashMap<Key, Known>>,
+    weights: Family<Names, Gauge<f64, AtomicU64>>,
+    known: Mutex<HashMap<ObjectKey, Known>>,
 }
 
-/// What was last seen of one Rollout.
+/// The last known state of one Rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Known {
     phase: String,
     waits: Option<String>,
-    weight: Option<u8>,
+    weight: Option<Weight>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let fine = || Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0]);
         let mut registry = Registry::with_prefix("steelyard");
-        let (passes, query, webhook, breach) = (fine(), fine(), fine(), fine());
+        let (reconciles, query, webhook, rollback) = (fine(), fine(), fine(), fine());
         let (writes, queries, calls) = (Family::default(), Family::default(), Family::default());
         let (conflicts, leader, epoch) = (Counter::default(), Gauge::default(), Gauge::default());
         let r = &mut registry;
         r.register_with_unit(
             "reconcile_duration",
-            "Time of one look at one Deployment",
+            "Duration of one reconcile of one Deployment",
             Unit::Seconds,
-            passes.clone(),
+            reconciles.clone(),
         );
         r.register(
             "writes",
-            "Writes by kind, verb and result: ok, stale (the world moved), forbidden, refused, server, unreachable",
+            "Writes by kind, verb and result: ok, stale (409 conflict), forbidden, refused, server, unreachable",
             Family::clone(&writes),
         );
-        r.register("conflicts", "Writes that found the world moved", Counter::clone(&conflicts));
-        r.register_with_unit("query", "Time of one question to Prometheus", Unit::Seconds, query.clone());
         r.register(
-            "queries",
-            "Questions to Prometheus by outcome: value, no_data, non_finite, too_few, error",
+            "conflicts",
+            "Writes that failed with a 409 conflict because the object changed meanwhile",
+            Counter::clone(&conflicts),
+        );
+        r.register_with_unit(
+            "prometheus_query_duration",
+            "Duration of one query to Prometheus",
+            Unit::Seconds,
+            query.clone(),
+        );
+        r.register(
+            "prometheus_queries",
+            "Queries to Prometheus by outcome: value, no_data, non_finite, too_few, error",
             Family::clone(&queries),
         );
         r.register_with_unit(
-            "webhook",
-            "Time of one call of a gate's webhook",
+            "webhook_call_duration",
+            "Duration of one call of a gate's webhook",
             Unit::Seconds,
             webhook.clone(),
         );
         r.register(
             "webhook_calls",
-            "Calls of gates' webhooks by outcome: yes, no, unasked (none is configured, or its key is gone)",
+            "Calls of gates' webhooks by outcome: approved, refused, not_called (the webhook is not configured, or its key can't be read)",
             Family::clone(&calls),
         );
         r.register_with_unit(
-            "breach_to_write",
-            "From the arrival of a failing answer to the write that took traffic back",
+            "rollback_latency",
+            "Time from the arrival of a failing result to the write that returns the traffic to stable",
             Unit::Seconds,
-            breach.clone(),
+            rollback.clone(),
         );
-        r.register("is_leader", "1 while this process leads", Gauge::clone(&leader));
-        r.register("epoch", "The term of leadership", Gauge::clone(&epoch));
+        r.register("is_leader", "1 while this process is the leader", Gauge::clone(&leader));
+        r.register("leader_epoch", "The leadership epoch", Gauge::clone(&epoch));
         let (events, failed): (Family<Labels, Counter>, Family<Labels, Counter>) = Default::default();
         for reason in ENDS {
             drop(events.get_or_create(&vec![("reason", reason)]));
         }
-        let (phases, waiting, weights): (Family<Names, Gauge>, Family<Names, Gauge>, Family<Names, Gauge>) =
-            Default::default();
-        r.register("events", "Events told, by reason", events.clone());
+        let (phases, waiting): (Family<Names, Gauge>, Family<Names, Gauge>) = Default::default();
+        let weights = Family::<Names, Gauge<f64, AtomicU64>>::default();
+        r.register("events", "Events by reason", events.clone());
         r.register(
-            "failed_looks",
-            "Looks at a Deployment that failed, by cause: observe, apply, later (another process leads), unsettled, panic",
+            "reconcile_errors",
+            "Failed reconciles by cause: observe, apply, newer_epoch (a newer leader exists), refused (by the API server), unsettled, panic",
             failed.clone(),
         );
         r.register("rollouts", "Rollouts by phase", phases.clone());
-        r.register("rollouts_waiting", "Rollouts that wait, by what for", waiting.clone());
-        r.register("rollout_weight_percent", "The canary's weight of a rollout in flight", weights.clone());
-        r.register("build", "The program", Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]));
+        r.register("rollouts_waiting", "Waiting rollouts by reason", waiting.clone());
+        r.register(
+            "rollout_weight_ratio",
+            "The canary's desired weight in a rollout in progress, 0 to 1",
+            weights.clone(),
+        );
+        r.register(
+            "build",
+            "The version of the program",
+            Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]),
+        );
         let known = Mutex::default();
         Self {
             registry,
-            passes,
+            reconciles,
             writes,
             conflicts,
             query,
             queries,
             webhook,
             calls,
-            breach,
+            rollback,
             leader,
             epoch,
             events,
@@ -137,23 +155,23 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// One look at one Deployment took this long.
-    pub fn passed(&self, took: Duration) {
-        self.passes.observe(took.as_secs_f64());
+    /// Records the duration of one reconcile.
+    pub fn reconcile_finished(&self, took: Duration) {
+        self.reconciles.observe(took.as_secs_f64());
     }
 
-    /// A look failed.
-    pub fn failed(&self, cause: &'static str) {
+    /// Counts a failed reconcile.
+    pub fn reconcile_failed(&self, cause: &'static str) {
         self.failed.get_or_create(&vec![("cause", cause)]).inc();
     }
 
-    /// An Event of this reason is told.
-    pub fn told(&self, reason: &'static str) {
+    /// Counts an Event.
+    pub fn event_published(&self, reason: &'static str) {
         self.events.get_or_create(&vec![("reason", reason)]).inc();
     }
 
-    /// What a Rollout is now; nothing if there is none any more.
-    pub fn saw(&self, key: &Key, status: Option<&RolloutStatus>) {
+    /// Records the state of a Rollout; `None` if it was deleted.
+    pub fn rollout_seen(&self, key: &ObjectKey, status: Option<&RolloutStatus>) {
         let now = status.map(|status| Known {
             phase: status.phase.to_string(),
             waits: status.waiting.as_ref().map(|waiting| waiting.reason.clone()),
@@ -175,50 +193,50 @@ impl Metrics {
         }
         let names = vec![("namespace", key.namespace.clone()), ("name", key.name.clone())];
         match now.and_then(|now| now.weight) {
-            Some(weight) => drop(self.weights.get_or_create(&names).set(weight.into())),
+            Some(weight) => drop(self.weights.get_or_create(&names).set(weight.ratio())),
             None => drop(self.weights.remove(&names)),
         }
     }
 
-    /// One write.
+    /// Counts a write.
     pub fn wrote(&self, kind: &'static str, verb: &'static str, result: &'static str) {
         self.writes.get_or_create(&vec![("kind", kind), ("verb", verb), ("result", result)]).inc();
     }
 
-    /// A write found the world moved.
+    /// Counts a 409 conflict.
     pub fn conflict(&self) {
         self.conflicts.inc();
     }
 
-    /// One question to Prometheus.
-    pub fn asked(&self, outcome: &'static str, took: Duration) {
+    /// Records a query to Prometheus.
+    pub fn query_finished(&self, outcome: &'static str, took: Duration) {
         self.query.observe(took.as_secs_f64());
         self.queries.get_or_create(&vec![("outcome", outcome)]).inc();
     }
 
-    /// One call of a gate's webhook.
-    pub fn called(&self, outcome: &'static str, took: Duration) {
+    /// Records a call of a gate's webhook.
+    pub fn webhook_finished(&self, outcome: &'static str, took: Duration) {
         self.webhook.observe(took.as_secs_f64());
         self.calls.get_or_create(&vec![("outcome", outcome)]).inc();
     }
 
-    /// Traffic was taken back, this long after the answer came that told to.
-    pub fn took_back(&self, after: Duration) {
-        self.breach.observe(after.as_secs_f64());
+    /// Records a rollback, and the time since the failing result arrived.
+    pub fn traffic_returned(&self, after: Duration) {
+        self.rollback.observe(after.as_secs_f64());
     }
 
-    /// This process leads, in this term.
+    /// Records that this process leads, with this epoch.
     pub fn leads(&self, epoch: u64) {
         self.leader.set(1);
         self.epoch.set(epoch);
     }
 
-    /// This process doesn't lead any more.
+    /// Records that this process no longer leads.
     pub fn stands(&self) {
         self.leader.set(0);
     }
 
-    /// All of it in `OpenMetrics` text.
+    /// Returns all metrics as `OpenMetrics` text.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;

@@ -1,5 +1,5 @@
-//! The load generator by hand, inside a lab:
-//! `cargo lab shell -- cargo run -p lab --example load -- http://192.0.2.10:8000 --host web.shop.example --seconds 30`.
+//! Runs the load generator manually, inside a lab: `cargo lab shell -- cargo run -p lab --example
+//! load -- http://192.0.2.10:8000 --host web.shop.example --seconds 30`.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use clap::Parser;
 use lab::load::{Load, Plan};
 
-/// Sends requests at a constant rate and prints what became of them.
+/// Sends requests at a constant rate and prints their outcomes.
 #[derive(Parser)]
 struct Args {
-    /// Where to: a URL with an IP address.
+    /// Target: a URL with an IP address.
     target: String,
     /// The `Host` header.
     #[arg(long)]
@@ -18,13 +18,13 @@ struct Args {
     /// Requests per second.
     #[arg(long, default_value_t = 100.0)]
     rate: f64,
-    /// How long.
+    /// Duration in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
     /// Share of requests on kept-alive connections.
     #[arg(long, default_value_t = 0.5)]
     kept_alive: f64,
-    /// Names each answer that took longer than this, in milliseconds.
+    /// Prints each answer that took longer than this, in milliseconds.
     #[arg(long)]
     slow: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! The lab's own certificate authority, what it signs, and the kubeconfig files that trust it.
+//! The lab's certificate authority, the certificates that it signs, and the kubeconfig files that
+//! trust it.
 
 use std::{
     fs::{self, OpenOptions},
@@ -15,8 +16,8 @@ use serde_json::json;
 
 use crate::{components::API_SERVER, net::NODE, paths::Layout};
 
-/// Who gets a client certificate: kubeconfig name, user, group. Users and groups of the control plane are those that
-/// Kubernetes' bootstrap roles are bound to.
+/// The client certificates: kubeconfig name, user, group. Users and groups of the control plane are
+/// those that Kubernetes' bootstrap roles are bound to.
 const USERS: [(&str, &str, &str); 7] = [
     ("admin", "lab:admin", "system:masters"),
     ("kube-controller-manager", "system:kube-controller-manager", ""),
@@ -27,15 +28,15 @@ const USERS: [(&str, &str, &str); 7] = [
     ("traefik", "lab:traefik", ""),
 ];
 
-/// What can fail when making certificates.
+/// The reason why a certificate can't be created.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A key or certificate could not be made.
-    #[error("cannot make the certificate of {who}")]
+    /// A key or certificate could not be created.
+    #[error("cannot create the certificate of {who}")]
     Sign {
-        /// Whose.
+        /// The owner of the certificate.
         who: &'static str,
-        /// Why.
+        /// The cause.
         source: rcgen::Error,
     },
     /// A file could not be written.
@@ -43,13 +44,13 @@ pub enum Error {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// Makes everything that is signed, unless an earlier run of this lab did. The marker is written last, so a run that
-/// was cut short starts over.
+/// Creates all keys and certificates, unless an earlier run of this lab did. The marker is written
+/// last, so that an interrupted run starts again.
 pub fn ensure(layout: &Layout) -> Result<(), Error> {
     let dir = layout.certs();
     let done = dir.join("done");
@@ -84,7 +85,8 @@ fn authority(dir: &Path) -> Result<Authority, Error> {
     Ok(Issuer::new(params, key))
 }
 
-/// One certificate for whatever of the lab speaks TLS: API server, controller manager and scheduler.
+/// Creates one certificate for every server of the lab with TLS: API server, controller manager and
+/// scheduler.
 fn server(dir: &Path, ca: &Authority) -> Result<(), Error> {
     let who = "the API server";
     let sign = |source| Error::Sign { who, source };
@@ -120,7 +122,8 @@ fn generate(who: &'static str) -> Result<KeyPair, Error> {
     KeyPair::generate().map_err(|source| Error::Sign { who, source })
 }
 
-/// Kubernetes reads the user from the common name and the group from the organization.
+/// Returns the certificate's parameters. Kubernetes reads the user from the common name and the
+/// group from the organization.
 fn params(user: &str, group: &str) -> CertificateParams {
     let mut name = DistinguishedName::new();
     name.push(DnType::CommonName, user);
@@ -133,7 +136,7 @@ fn params(user: &str, group: &str) -> CertificateParams {
     params
 }
 
-/// Wide enough that a machine with a wrong clock still has a lab.
+/// Sets a validity that is long enough for a machine with a wrong clock.
 fn long_lived(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2049, 1, 1);
@@ -146,7 +149,7 @@ fn leaf(params: &mut CertificateParams, usage: ExtendedKeyUsagePurpose) {
     params.use_authority_key_identifier_extension = true;
 }
 
-/// A kubeconfig file (JSON is YAML) that names certificate files by path.
+/// Returns a kubeconfig file (JSON is YAML) that refers to certificate files by path.
 fn kubeconfig(dir: &Path, user: &str) -> String {
     let file = |name: String| dir.join(name).display().to_string();
     let config = json!({
@@ -163,7 +166,7 @@ fn kubeconfig(dir: &Path, user: &str) -> String {
     format!("{config:#}\n")
 }
 
-/// Writes a file that only its owner reads.
+/// Writes a file that only its owner can read.
 fn write(path: &Path, text: &str) -> Result<(), Error> {
     OpenOptions::new()
         .write(true)

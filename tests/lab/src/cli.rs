@@ -10,39 +10,40 @@ use lab::{agent::control::Fault, components::Part, paths::LabName};
     about = "A Kubernetes cluster on this machine, without containers"
 )]
 pub(crate) struct Cli {
-    /// Which lab: several run side by side, each with a name of its own
+    /// Name of the lab; labs of different names run side by side
     #[arg(long, env = "LAB_NAME", default_value = "default", global = true)]
     pub(crate) name: LabName,
     #[command(subcommand)]
-    pub(crate) command: Do,
+    pub(crate) command: Action,
 }
 
 #[derive(Subcommand)]
-pub(crate) enum Do {
-    /// Build what is missing, start what doesn't run, and wait until all of it is ready
+pub(crate) enum Action {
+    /// Build what is missing, start what is not running, and wait until everything is ready
     Up {
-        /// Leave out this project's chart
+        /// Do not install this project's chart
         #[arg(long)]
         no_steelyard: bool,
-        /// Leave out a part, for instance to run your own
+        /// Do not start this part, for example to run another build of it
         #[arg(long, value_name = "PART")]
         without: Vec<Part>,
     },
-    /// End every process of the lab and remove its network; logs stay
+    /// Stop every process of the lab and remove its network; logs remain
     Down,
-    /// Show each part's process, whether it is ready, and its log
+    /// Show each part's process, its readiness, and its log
     Status,
     /// Run a command (or your shell) inside the lab
     Shell {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Show three releases under load: a good one, one that comes back by itself, and its fix
+    /// Show three releases under load: a good one, one that is rolled back, and its fix
     Demo {
-        /// And an act of blue-green: one that comes back after the switch, and its fix
+        /// Also show blue-green: a release that is rolled back after the switch, and its fix
         #[arg(long)]
         blue_green: bool,
-        /// The lab is up and entered, and its environment set: only show
+        /// The lab is running and this process is inside it, with its environment: only show the
+        /// demo
         #[arg(long, hide = true)]
         inside: bool,
     },
@@ -51,17 +52,17 @@ pub(crate) enum Do {
         #[command(subcommand)]
         bench: Bench,
     },
-    /// Run all tests, or those on the lab whose name contains FILTER
+    /// Run all tests, or the tests on the lab whose name contains FILTER
     Test { filter: Option<String> },
-    /// End a part (SIGTERM, after ten seconds SIGKILL)
+    /// Stop a part (SIGTERM, after ten seconds SIGKILL)
     Stop { part: Part },
-    /// Start a part again as it was, and wait until it is ready
+    /// Start a part again with its last command line, and wait until it is ready
     Start { part: Part },
-    /// Stop a part in its tracks, connections open (SIGSTOP)
+    /// Freeze a part with its connections open (SIGSTOP)
     Freeze { part: Part },
-    /// Let a frozen part go on (SIGCONT)
+    /// Resume a frozen part (SIGCONT)
     Thaw { part: Part },
-    /// Do something bad to a pod, or undo it
+    /// Inject a fault into a pod, or undo it
     Pod {
         fault: PodFault,
         #[arg(value_name = "NAMESPACE/NAME")]
@@ -69,32 +70,32 @@ pub(crate) enum Do {
     },
 }
 
-/// What can be measured.
+/// The benchmarks.
 #[derive(Clone, Copy, Subcommand)]
 pub(crate) enum Bench {
-    /// How soon bad releases lose their traffic, and how long good ones' handovers take
+    /// Measure how soon bad releases lose their traffic, and how long handovers of good ones take
     Reaction {
-        /// How many of each
+        /// Number of releases of each kind
         #[arg(long, default_value_t = 10)]
         releases: usize,
-        /// The lab is up and entered, and its environment set: only measure
+        /// The lab is running and this process is inside it, with its environment: only measure
         #[arg(long, hide = true)]
         inside: bool,
     },
 }
 
-/// What can be done to a pod.
+/// A fault of a pod.
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum PodFault {
     /// Kill its processes; the restart policy applies
     Kill,
-    /// Stop its processes in their tracks, connections open
+    /// Freeze its processes with their connections open
     Freeze,
-    /// Let them go on
+    /// Resume its processes
     Thaw,
-    /// Report it as not ready, whatever its probes say
+    /// Report it as not ready, whatever its probes return
     Unready,
-    /// Let its probes count again
+    /// Report the result of its probes again
     Ready,
 }
 
@@ -117,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
@@ -125,15 +126,15 @@ mod tests {
     fn a_shell_command_keeps_its_own_flags() {
         let cli = Cli::parse_from(["lab", "--name", "a", "shell", "--", "kubectl", "get", "--name", "b"]);
         assert_eq!(cli.name.to_string(), "a");
-        let Do::Shell { command } = cli.command else { panic!("another command") };
+        let Action::Shell { command } = cli.command else { panic!("another command") };
         assert_eq!(command, ["kubectl", "get", "--name", "b"]);
     }
 
     #[test]
-    fn every_part_can_be_named() {
+    fn every_part_is_a_valid_argument() {
         for part in Part::ALL {
             let cli = Cli::parse_from(["lab", "freeze", part.name()]);
-            assert!(matches!(cli.command, Do::Freeze { part: named } if named == part));
+            assert!(matches!(cli.command, Action::Freeze { part: named } if named == part));
         }
     }
 }

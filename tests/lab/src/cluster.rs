@@ -1,4 +1,4 @@
-//! Starting, stopping and repairing the parts of one lab.
+//! Starts, stops and repairs the parts of one lab.
 
 use std::{fs, process::Command, time::Duration};
 
@@ -16,15 +16,15 @@ use crate::{
     support::turn::{Kept, Row, Switched},
 };
 
-/// How long a part may take to become ready; a machine with both cores busy needs some of it.
+/// How long a part has to become ready; a machine with both cores busy needs much of it.
 pub const LIMIT: Duration = Duration::from_secs(90);
-/// How long a part may take to end by itself.
+/// How long a part has to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The same when the whole lab ends: the API server would wait for clients that end with it.
+/// The same when the whole lab stops: the API server would wait for clients that stop too.
 const LAST_GRACE: Duration = Duration::from_secs(2);
 
-/// What was started for a part.
+/// The record of a started part.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Record {
     /// The command line.
@@ -40,27 +40,27 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// The lab of this layout, up or not.
+    /// Returns the lab of this layout, whether it runs or not.
     pub fn of(layout: &Layout) -> Self {
         Self { layout: layout.clone() }
     }
 
-    /// The lab's network namespace.
+    /// Returns the lab's network namespace.
     pub fn namespace(&self) -> Namespace {
         Namespace::of(&self.layout)
     }
 
-    /// What was last started for a part.
+    /// Returns the record of a part's last start.
     pub fn record(&self, part: Part) -> Option<Record> {
         serde_json::from_slice(&fs::read(self.layout.record(part)).ok()?).ok()
     }
 
-    /// What the part's process is doing; `None` when it was never started.
+    /// Returns the state of the part's process, or `None` if it was never started.
     pub fn state(&self, part: Part) -> Option<State> {
         Some(self.record(part)?.process.state())
     }
 
-    /// Starts a program as a part, and remembers it. To be called inside the namespace.
+    /// Starts a program as a part, and records it. Must be called inside the namespace.
     pub fn launch(&self, part: Part, spec: Spec) -> Result<Identity, Error> {
         let file = self.layout.record(part);
         let process = process::start(&spec, &self.layout.run(), &self.layout.log(part))?;
@@ -71,7 +71,7 @@ impl Cluster {
         Ok(process)
     }
 
-    /// Makes a part run with this command line: starts it, continues it or replaces it, as needed.
+    /// Makes a part run with this command line: starts, resumes or replaces it, as needed.
     pub fn ensure(&self, part: Part, spec: Spec) -> Result<Identity, Error> {
         if let Some(record) = self.record(part) {
             let state = record.process.state();
@@ -90,25 +90,25 @@ impl Cluster {
         self.launch(part, spec)
     }
 
-    /// Ends a part: SIGTERM, and SIGKILL after ten seconds.
+    /// Stops a part: SIGTERM, and SIGKILL after ten seconds.
     pub fn stop(&self, part: Part) -> Result<(), Error> {
         Ok(process::end(&[self.started(part)?.process], GRACE)?)
     }
 
-    /// Starts a part again with the command line it last had, and waits until it is ready.
-    /// To be called inside the namespace; a part that runs stays as it is.
+    /// Starts a part with its last command line, and waits until it is ready. A running part is not
+    /// changed. Must be called inside the namespace.
     pub async fn start(&self, part: Part) -> Result<(), Error> {
         let record = self.started(part)?;
         let process = self.ensure(part, record.spec)?;
         Ok(Prober::new(&self.layout).await?.wait(part, process, LIMIT).await?)
     }
 
-    /// Stops a part's process in its tracks, with its connections open (SIGSTOP); returns when it stands still.
+    /// Freezes a part's process with its connections open (SIGSTOP). Returns when it is stopped.
     pub fn freeze(&self, part: Part) -> Result<(), Error> {
         Ok(process::freeze(self.started(part)?.process)?)
     }
 
-    /// Lets a frozen part go on (SIGCONT).
+    /// Resumes a frozen part (SIGCONT).
     pub fn thaw(&self, part: Part) -> Result<(), Error> {
         Ok(self.started(part)?.process.signal(signal::SIGCONT)?)
     }
@@ -117,13 +117,14 @@ impl Cluster {
         self.record(part).ok_or(Error::NeverStarted { part })
     }
 
-    /// Ends every process in the lab's namespace and removes it. Logs stay, state goes.
+    /// Ends every process in the lab's namespace and removes the namespace. Logs remain, state is
+    /// deleted.
     pub fn down(&self) -> Result<(), Error> {
         let namespace = self.namespace();
-        // What watches over others goes first, so that nothing is started anew behind our back.
+        // The agent restarts processes, so stop it first.
         let first = self.record(Part::NodeAgent).map(|record| record.process);
         process::end(first.as_slice(), LAST_GRACE)?;
-        // A process that is just being made may have been missed by the first look.
+        // The first listing can miss a process that is just being created.
         loop {
             let left = namespace.processes();
             if left.is_empty() {
@@ -132,7 +133,7 @@ impl Cluster {
             process::end(&left, LAST_GRACE)?;
         }
         namespace.remove()?;
-        // What was measured and printed is wanted after the end.
+        // Measurements and output are needed after the end.
         let keep = ["logs", "audit.log", "failures", "output", Row::FOLDER, Switched::FOLDER];
         let run = self.layout.run();
         let Ok(entries) = fs::read_dir(&run) else { return Ok(()) };
@@ -147,7 +148,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Runs kubectl as administrator; its output when it succeeds. To be called inside the namespace.
+    /// Runs kubectl as administrator. Returns its output if it succeeds. Must be called inside the
+    /// namespace.
     pub fn kubectl(&self, args: &[&str]) -> Result<String, Error> {
         self.tool("kubectl", args)
     }
@@ -172,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    /// A lab in a folder of its own, whose etcd is `sleep`.
+    /// A lab in a temporary directory, whose etcd is `sleep`.
     struct Scratch(PathBuf, Cluster);
 
     impl Scratch {
@@ -203,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_that_runs_as_it_should_is_left_alone() {
+    fn a_running_part_with_the_same_command_line_is_not_restarted() {
         let Scratch(_, cluster) = &Scratch::new("same");
         let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
         assert_eq!(cluster.ensure(Part::Etcd, sleep(60)).expect("kept"), first);
@@ -220,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_part_goes_on_as_the_same_process() {
+    fn a_frozen_part_resumes_as_the_same_process() {
         let Scratch(_, cluster) = &Scratch::new("frozen");
         let first = cluster.ensure(Part::Etcd, sleep(60)).expect("started");
         cluster.freeze(Part::Etcd).expect("frozen");

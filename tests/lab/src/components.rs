@@ -10,9 +10,9 @@ use crate::{
     process::Spec,
 };
 
-/// Where the API server answers.
+/// The address of the API server.
 pub const API_SERVER: &str = "https://192.0.2.10:6443";
-/// The name of the lab's one Node.
+/// The name of the lab's only Node.
 pub const NODE_NAME: &str = "node-1";
 const ETCD: &str = "http://127.0.0.1:2379";
 const ETCD_PEER: &str = "http://127.0.0.1:2380";
@@ -20,26 +20,27 @@ const ETCD_PEER: &str = "http://127.0.0.1:2380";
 /// A process of the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Part {
-    /// The store of the API server.
+    /// etcd, the store of the API server.
     Etcd,
-    /// The API server, with its audit log on.
+    /// The API server, with an audit log.
     KubeApiserver,
-    /// The controllers: Deployments, `ReplicaSets`, `EndpointSlices`, garbage collection and the others.
+    /// The controllers of Deployments, `ReplicaSets`, `EndpointSlices`, garbage collection and
+    /// others.
     KubeControllerManager,
     /// The scheduler.
     KubeScheduler,
-    /// Makes `ClusterIP`s work, with nftables.
+    /// kube-proxy, which implements `ClusterIP`s with nftables.
     KubeProxy,
-    /// The lab's own stand-in for a kubelet: runs pods as processes.
+    /// The lab's replacement for kubelet, which runs pods as processes.
     NodeAgent,
-    /// Scrapes pods and Traefik every second.
+    /// Prometheus, which scrapes pods and Traefik every second.
     Prometheus,
-    /// The Gateway.
+    /// Traefik, the Gateway.
     Traefik,
 }
 
 impl Part {
-    /// All parts, in the order in which they are started.
+    /// All parts, in the order in which they start.
     pub const ALL: [Self; 8] = [
         Self::Etcd,
         Self::KubeApiserver,
@@ -51,7 +52,7 @@ impl Part {
         Self::Traefik,
     ];
 
-    /// The part's name, which is its program's too.
+    /// Returns the part's name, which is also the name of its program.
     pub fn name(self) -> &'static str {
         match self {
             Self::Etcd => "etcd",
@@ -65,7 +66,7 @@ impl Part {
         }
     }
 
-    /// How to find out that it works.
+    /// Returns the probe that checks that the part works.
     pub fn probe(self) -> Probe {
         match self {
             Self::Etcd => Probe::Http(format!("{ETCD}/health")),
@@ -86,36 +87,36 @@ impl fmt::Display for Part {
     }
 }
 
-/// How to find out that a part works.
+/// A probe that checks that a part works.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Probe {
-    /// A GET is answered with a 2xx; TLS is verified against the lab's authority.
+    /// A GET returns a 2xx status; TLS is verified against the lab's authority.
     Http(String),
-    /// The Node's condition Ready is True, and was renewed by the process that runs now.
+    /// The Node's condition Ready is True, and was renewed by the current process.
     Node,
     /// Traefik answers, and the Gateway's condition Programmed is True.
     Gateway,
 }
 
-/// Where the programs of the parts are, and a digest of each that isn't fixed by its path.
+/// The paths of the parts' programs, with a digest of each program that its path does not identify.
 pub struct Programs {
     /// Path of each part's program.
     pub paths: BTreeMap<Part, PathBuf>,
-    /// The programs that the node agent runs for images: name and path.
+    /// The programs that the node agent runs in place of images: name and path.
     pub images: Vec<(String, PathBuf)>,
     /// Digest of the node agent's program.
     pub agent: String,
 }
 
-/// Files whose content a part reads once, at its start.
+/// Digests of files that a part reads once, when it starts.
 pub struct Configs {
-    /// Digest of Prometheus' configuration.
+    /// Digest of Prometheus's configuration.
     pub prometheus: String,
     /// Digest of the audit policy.
     pub audit: String,
 }
 
-/// The command line of a part.
+/// Returns the command line of a part.
 pub fn spec(part: Part, layout: &Layout, programs: &Programs, configs: &Configs) -> Spec {
     let args = match part {
         Part::Etcd => etcd(layout),
@@ -130,7 +131,7 @@ pub fn spec(part: Part, layout: &Layout, programs: &Programs, configs: &Configs)
     let mut env = BTreeMap::from([
         ("PATH".to_owned(), "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("HOME".to_owned(), layout.run().display().to_string()),
-        // A log of the node agent without its backtraces is half a log.
+        // The node agent's log needs backtraces.
         ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
     ]);
     if part == Part::Traefik {
@@ -155,7 +156,7 @@ fn etcd(layout: &Layout) -> Vec<String> {
         flag("initial-advertise-peer-urls", ETCD_PEER),
         flag("initial-cluster", format!("default={ETCD_PEER}")),
         flag("log-level", "warn"),
-        // A lab that is lost with the machine is a lab that is made anew.
+        // If the machine crashes, the lab is created again, so its data need not survive.
         "--unsafe-no-fsync".to_owned(),
     ]
 }
@@ -196,6 +197,7 @@ fn controller_manager(layout: &Layout) -> Vec<String> {
         flag("service-account-private-key-file", certs.join("service-accounts.key").display()),
         flag("use-service-account-credentials", true),
         flag("leader-elect", false),
+        flag("horizontal-pod-autoscaler-sync-period", "1s"),
         flag("allocate-node-cidrs", false),
         flag("cluster-cidr", PODS),
     ]
@@ -220,7 +222,7 @@ fn proxy(layout: &Layout) -> Vec<String> {
         flag("cluster-cidr", PODS),
         flag("metrics-bind-address", "127.0.0.1:10249"),
         flag("healthz-bind-address", "127.0.0.1:10256"),
-        // The limit is the whole machine's, not the namespace's: leave it.
+        // The limit applies to the whole machine, not to the namespace: do not change it.
         flag("conntrack-max-per-core", 0),
     ]
 }
@@ -245,7 +247,7 @@ fn prometheus(layout: &Layout) -> Vec<String> {
         flag("config.file", layout.run().join("prometheus.yaml").display()),
         flag("storage.tsdb.path", layout.run().join("prometheus").display()),
         flag("web.listen-address", format!("{NODE}:9090")),
-        // By default a new pod waits up to 5 s for its first scrape.
+        // With the default, a new pod waits up to 5 s for its first scrape.
         flag("scrape.discovery-reload-interval", "1s"),
     ]
 }
@@ -271,12 +273,13 @@ fn flag(name: &str, value: impl fmt::Display) -> String {
     format!("--{name}={value}")
 }
 
-/// The URL behind which Traefik says that it runs.
+/// Returns the URL of Traefik's health check.
 pub fn traefik_ping() -> String {
     format!("http://{NODE}:8082/ping")
 }
 
-/// What every command run in the lab finds in its environment, besides PATH and KUBECONFIG.
+/// Returns the environment variables of every command in the lab, in addition to PATH and
+/// KUBECONFIG.
 pub fn addresses() -> [(&'static str, &'static str); 2] {
     [("LAB_GATEWAY", GATEWAY), ("LAB_PROMETHEUS", PROMETHEUS)]
 }
@@ -297,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_runs_its_own_program_and_is_named_on_the_command_line_as_it_is_in_the_table() {
+    fn every_part_runs_the_program_of_its_name() {
         for (part, spec) in Part::ALL.iter().zip(specs()) {
             assert_eq!(spec.program.file_name().and_then(|n| n.to_str()), Some(part.name()));
             assert_eq!(part.to_possible_value().expect("a value").get_name(), part.name());

@@ -4,8 +4,8 @@ use std::{fmt::Write, fs::File, io, path::Path};
 
 use sha2::{Digest, Sha256};
 
-/// A digest over several byte strings in order; each is preceded by its length, so that moving a byte from one to
-/// the next changes the digest. 64 hexadecimal digits.
+/// Returns a digest of several byte strings in order, as 64 hexadecimal digits. Each is preceded by
+/// its length, so that moving a byte from one to the next changes the digest.
 pub fn of<B: AsRef<[u8]>>(pieces: impl IntoIterator<Item = B>) -> String {
     let mut hash = Sha256::new();
     for piece in pieces {
@@ -16,7 +16,7 @@ pub fn of<B: AsRef<[u8]>>(pieces: impl IntoIterator<Item = B>) -> String {
     hex(&hash.finalize())
 }
 
-/// The digest of a file's content. 64 hexadecimal digits.
+/// Returns the digest of a file's content, as 64 hexadecimal digits.
 pub fn of_file(path: &Path) -> io::Result<String> {
     let mut hash = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hash)?;
@@ -34,7 +34,7 @@ fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn the_border_between_two_pieces_counts() {
+    fn the_boundary_between_two_pieces_changes_the_digest() {
         assert_ne!(super::of(["ab", "c"]), super::of(["a", "bc"]));
         assert_eq!(super::of(["ab", "c"]).len(), 64);
     }

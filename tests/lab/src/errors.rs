@@ -1,4 +1,4 @@
-//! The one error type of the lab's commands: what failed, in which part.
+//! The error type of the lab's commands: what failed, in which part.
 
 use std::{io, path::PathBuf};
 
@@ -7,9 +7,9 @@ use crate::{
     process, ready, steelyard, suite,
 };
 
-/// Why a command of the lab failed.
+/// The reason why a command of the lab failed.
 #[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "each variant hands on the error of the module it is named after")]
+#[allow(missing_docs, reason = "each variant wraps the error of the module it is named after")]
 pub enum Error {
     #[error(transparent)]
     Paths(#[from] paths::NoHome),
@@ -41,7 +41,7 @@ pub enum Error {
     File { path: PathBuf, source: io::Error },
     #[error("cannot start an asynchronous runtime")]
     Runtime(#[source] io::Error),
-    #[error("{part} was never started in this lab (cargo lab up)")]
+    #[error("{part} was never started in this lab; start the lab with `cargo lab up`")]
     NeverStarted { part: Part },
     #[error("{what} failed:\n{output}")]
     Kubectl { what: String, output: String },
@@ -50,7 +50,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The error and its causes on one line.
+    /// Returns the error and its causes on one line.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -65,7 +65,7 @@ impl Error {
     }
 }
 
-/// Names the file an operation failed on.
+/// Adds the path to an error of a file operation.
 pub(crate) fn on_file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Error {
     let path = path.into();
     |source| Error::File { path, source }

@@ -1,5 +1,5 @@
-//! The lab: a real Kubernetes control plane, a real Gateway and a real Prometheus on one machine, without containers;
-//! and what the tests that run on it are made of.
+//! The lab: a real Kubernetes control plane, a real Gateway and a real Prometheus on one machine,
+//! without containers; and support code for the tests that run on it.
 
 pub mod agent;
 pub mod app;
@@ -29,25 +29,25 @@ use std::{fmt, fs, future::Future, path::Path};
 
 use errors::Error;
 
-/// Chooses the TLS library, for programs that speak TLS. A second call changes nothing.
+/// Selects the TLS library, for programs that use TLS. A second call has no effect.
 pub fn use_ring() {
-    // An error says that one was chosen already.
+    // An error means that one was selected already.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// Runs a future to its end on this thread.
+/// Runs a future to completion on this thread.
 pub fn in_runtime<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
     runtime.block_on(future)
 }
 
-/// Tells the person at the terminal what the lab does.
+/// Prints a message about the lab's progress.
 pub(crate) fn say(what: impl fmt::Display) {
     eprintln!("lab: {what}");
 }
 
-/// The last lines of a file, indented; an empty text when it can't be read.
+/// Returns the last lines of a file, indented; an empty string if it can't be read.
 pub(crate) fn tail(file: &Path, lines: usize) -> String {
     let bytes = fs::read(file).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);

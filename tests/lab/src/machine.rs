@@ -1,4 +1,4 @@
-//! What the machine must have before anything can be built or started.
+//! The requirements of the lab on the machine.
 
 use std::{
     collections::BTreeSet,
@@ -15,7 +15,8 @@ use crate::{
     say,
 };
 
-/// A command of the system: looked for on the PATH, and where Debian keeps the tools of administrators.
+/// Returns a command of the system, found on the PATH or in Debian's directories of administrative
+/// tools.
 pub fn tool(name: &str) -> Command {
     let mut command = Command::new(name);
     command.env("PATH", search_path(env::var_os("PATH").as_deref()));
@@ -28,21 +29,21 @@ fn search_path(inherited: Option<&OsStr>) -> OsString {
     path
 }
 
-/// A thing the machine lacks.
+/// A requirement that the machine can lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
-    /// `ip`: makes the network namespace.
+    /// `ip`, which creates the network namespace.
     Iproute2,
-    /// `nft`: kube-proxy's tool.
+    /// `nft`, which kube-proxy uses.
     Nftables,
-    /// `setsid`: processes that outlive the terminal.
+    /// `setsid`, for processes that outlive the terminal.
     UtilLinux,
-    /// Python with venv: Traefik, and Go where the machine has none.
+    /// Python with venv, for Traefik, and for Go if the machine has none.
     Venv,
 }
 
 impl Need {
-    /// Debian's package of it.
+    /// Returns Debian's package.
     fn package(self) -> &'static str {
         match self {
             Self::Iproute2 => "iproute2",
@@ -59,15 +60,15 @@ impl fmt::Display for Need {
     }
 }
 
-/// Why the machine can't run the lab as it is.
+/// The reason why the machine can't run the lab.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Packages are missing, and installing them isn't ours to do.
+    /// Packages are missing, and the lab may not install them.
     #[error("this machine lacks {}; install it, as root, with:\n  {command}", list(missing))]
     Lacks {
-        /// What is missing.
+        /// The missing requirements.
         missing: BTreeSet<Need>,
-        /// The commands that install it.
+        /// The commands that install them.
         command: String,
     },
     /// A package manager failed.
@@ -75,7 +76,7 @@ pub enum Error {
     Install {
         /// The command line.
         command: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
     /// A package manager could not be run.
@@ -91,16 +92,16 @@ fn commands(needs: &BTreeSet<Need>) -> String {
     format!("apt-get update && apt-get install -y {}", list(needs).replace(',', ""))
 }
 
-/// What is allowed here.
+/// What the lab may do on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Host {
-    /// Root on Debian or its kin: packages may be installed.
+    /// Root on Debian or a derivative: packages may be installed.
     MayInstall,
-    /// Anybody else, anywhere else.
-    MayOnlyTell,
+    /// Otherwise: only report what is missing.
+    MayOnlyReport,
 }
 
-/// What to do about what is missing.
+/// What to do about missing requirements.
 #[derive(Debug, PartialEq, Eq)]
 enum Plan {
     Nothing,
@@ -112,14 +113,16 @@ fn plan(host: Host, missing: &BTreeSet<Need>) -> Plan {
     match host {
         _ if missing.is_empty() => Plan::Nothing,
         Host::MayInstall => Plan::Install,
-        Host::MayOnlyTell => Plan::Tell,
+        Host::MayOnlyReport => Plan::Tell,
     }
 }
 
-/// Makes sure that the machine has what `up` needs; installs it where that is allowed, else says all of it at once.
+/// Makes sure that the machine has what `up` needs. Installs missing packages if that is allowed,
+/// else returns an error that lists all of them.
 pub fn ensure(layout: &Layout) -> Result<(), Error> {
     let debian = Path::new("/etc/debian_version").exists();
-    let host = if debian && nix::unistd::geteuid().is_root() { Host::MayInstall } else { Host::MayOnlyTell };
+    let host =
+        if debian && nix::unistd::geteuid().is_root() { Host::MayInstall } else { Host::MayOnlyReport };
     let missing = missing(layout);
     match plan(host, &missing) {
         Plan::Nothing => Ok(()),
@@ -136,7 +139,8 @@ pub fn ensure(layout: &Layout) -> Result<(), Error> {
     }
 }
 
-/// What is not there. Python only counts where something is to be installed with it.
+/// Returns the missing requirements. Python is required only if something has to be installed with
+/// it.
 fn missing(layout: &Layout) -> BTreeSet<Need> {
     let mut missing = BTreeSet::new();
     for (need, program, args) in [
@@ -193,14 +197,14 @@ mod tests {
     fn packages_are_installed_by_root_on_debian_only() {
         let some = BTreeSet::from([Need::Nftables]);
         assert_eq!(plan(Host::MayInstall, &some), Plan::Install);
-        assert_eq!(plan(Host::MayOnlyTell, &some), Plan::Tell);
-        for host in [Host::MayInstall, Host::MayOnlyTell] {
+        assert_eq!(plan(Host::MayOnlyReport, &some), Plan::Tell);
+        for host in [Host::MayInstall, Host::MayOnlyReport] {
             assert_eq!(plan(host, &BTreeSet::new()), Plan::Nothing);
         }
     }
 
     #[test]
-    fn the_message_names_all_that_is_missing_in_one_command() {
+    fn the_message_lists_all_missing_packages_in_one_command() {
         let missing = BTreeSet::from([Need::Venv, Need::Iproute2]);
         let error = Error::Lacks { command: commands(&missing), missing };
         let text = error.to_string();
@@ -209,13 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn tools_of_administrators_are_found_on_a_users_path() {
+    fn administrative_tools_are_found_without_being_on_the_path() {
         assert_eq!(search_path(Some(OsStr::new("/bin"))), "/bin:/usr/sbin:/sbin");
         assert_eq!(search_path(None), "/usr/sbin:/sbin:/usr/bin:/bin");
     }
 
     #[test]
-    fn a_program_that_is_not_there_does_not_run() {
+    fn a_missing_program_does_not_run() {
         assert!(runs("sh", &["-c", "exit 0"]));
         assert!(!runs("no-such-program-of-the-lab", &[]));
     }

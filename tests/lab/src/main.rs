@@ -5,7 +5,7 @@ mod cli;
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Bench, Cli, Do};
+use cli::{Action, Bench, Cli};
 use lab::{
     agent::control::{Request, send},
     bench,
@@ -33,40 +33,42 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
     let layout = Layout::of(cli.name)?;
     let cluster = Cluster::of(&layout);
     match cli.command {
-        Do::Up { no_steelyard, without } => {
+        Action::Up { no_steelyard, without } => {
             up::up(&layout, &Without { steelyard: no_steelyard, parts: without })?;
         }
-        Do::Down => {
+        Action::Down => {
             cluster.down()?;
             Cluster::of(&layout.beside()).down()?;
         }
-        Do::Status => {
+        Action::Status => {
             cluster.namespace().enter()?;
             let ready = in_runtime(status::print(&layout))?;
             return Ok(if ready { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
-        Do::Shell { command } => {
+        Action::Shell { command } => {
             cluster.namespace().enter()?;
             let program = command.first().cloned().unwrap_or_default().into();
             return Err(Error::Run { program, source: shell::become_command(&layout, &command) });
         }
-        Do::Demo { blue_green, inside } => {
+        Action::Demo { blue_green, inside } => {
             let acts = if blue_green { demo::Acts::Four } else { demo::Acts::Three };
             if inside { in_runtime(demo::show(acts))? } else { demo::run(&layout, acts)? }
         }
-        Do::Bench { bench: Bench::Reaction { releases, inside: false } } => bench::run(&layout, releases)?,
-        Do::Bench { bench: Bench::Reaction { releases, inside: true } } => {
+        Action::Bench { bench: Bench::Reaction { releases, inside: false } } => {
+            bench::run(&layout, releases)?;
+        }
+        Action::Bench { bench: Bench::Reaction { releases, inside: true } } => {
             in_runtime(bench::show(releases))?;
         }
-        Do::Test { filter } => suite::test(&layout, filter.as_deref())?,
-        Do::Stop { part } => cluster.stop(part)?,
-        Do::Start { part } => {
+        Action::Test { filter } => suite::test(&layout, filter.as_deref())?,
+        Action::Stop { part } => cluster.stop(part)?,
+        Action::Start { part } => {
             cluster.namespace().enter()?;
             in_runtime(cluster.start(part))?;
         }
-        Do::Freeze { part } => cluster.freeze(part)?,
-        Do::Thaw { part } => cluster.thaw(part)?,
-        Do::Pod { fault, pod } => {
+        Action::Freeze { part } => cluster.freeze(part)?,
+        Action::Thaw { part } => cluster.thaw(part)?,
+        Action::Pod { fault, pod } => {
             let request = Request::Pod { fault: fault.into(), pod };
             in_runtime(async { Ok(send(&layout.agent_socket(), &request).await?) })?;
         }

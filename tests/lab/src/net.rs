@@ -1,4 +1,5 @@
-//! The network namespace of a lab: every address of the cluster is local to it, and nothing leads out of it.
+//! The network namespace of a lab: every address of the cluster is local to it, and it has no route
+//! to the outside.
 
 use std::{
     collections::BTreeMap,
@@ -22,9 +23,9 @@ use crate::{
     process::{self, Identity, Spec, State},
 };
 
-/// The node's address: API server, Gateway, Prometheus and the node agent listen here.
+/// The node's address, on which API server, Gateway, Prometheus and node agent listen.
 pub const NODE: &str = "192.0.2.10";
-/// Addresses of pods. All of them are local, so that a pod is a process bound to its pod's address.
+/// Addresses of pods. All of them are local, so a pod is a process that binds to the pod's address.
 pub const PODS: &str = "10.244.0.0/16";
 /// Addresses of Services; kube-proxy rewrites them.
 pub const SERVICES: &str = "10.96.0.0/16";
@@ -33,7 +34,7 @@ pub const GATEWAY: &str = "http://192.0.2.10:8000";
 /// Base URL of Prometheus.
 pub const PROMETHEUS: &str = "http://192.0.2.10:9090";
 
-/// What can fail when making, entering or removing a namespace.
+/// The reason why a namespace can't be created, entered or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A call of `ip` failed.
@@ -41,14 +42,16 @@ pub enum Error {
     Ip {
         /// The command line.
         command: String,
-        /// What it printed on standard error.
+        /// Its standard error.
         stderr: String,
     },
     /// `ip` could not be run.
     #[error("cannot run ip")]
     Run(#[source] io::Error),
-    /// The namespace is not there.
-    #[error("the lab is not up: there is no network namespace {name} (cargo lab up)")]
+    /// The namespace does not exist.
+    #[error(
+        "the lab is not running: network namespace {name} does not exist; start the lab with `cargo lab up`"
+    )]
     Absent {
         /// Its name.
         name: String,
@@ -56,21 +59,21 @@ pub enum Error {
     /// The process that keeps the namespace could not be started or ended.
     #[error(transparent)]
     Process(#[from] process::Error),
-    /// The process that keeps the namespace could not be written down.
-    #[error("cannot write down which process keeps the lab's namespace")]
+    /// The record of the process that keeps the namespace could not be written.
+    #[error("cannot record which process keeps the lab's namespace")]
     Keep(#[source] io::Error),
-    /// Without root, namespaces belong to a user namespace, and the machine makes none.
-    #[error("this machine lets only root make network namespaces: run the lab as root\n{said}")]
+    /// Without root, network namespaces need a user namespace, and the machine does not allow one.
+    #[error("only root can create network namespaces on this machine: run the lab as root\n{output}")]
     NoUserNamespace {
-        /// What `unshare` said.
-        said: String,
+        /// The output of `unshare`.
+        output: String,
     },
-    /// The kernel does not let this process in.
+    /// The kernel does not allow this process to enter.
     #[error("cannot enter network namespace {name}")]
     Enter {
         /// Its name.
         name: String,
-        /// What the system said.
+        /// The cause.
         source: nix::errno::Errno,
     },
 }
@@ -85,30 +88,31 @@ pub struct Namespace {
 /// What keeps a namespace while no program of the lab runs in it.
 #[derive(Clone, Debug)]
 enum Keeper {
-    /// The kernel, under a name in `/run/netns`: root's way.
+    /// The kernel, under a name in `/run/netns`; used with root.
     Name,
-    /// A sleeping process, in a user namespace of its own: anybody's way. Its record is in this folder.
+    /// A sleeping process in a separate user namespace; used without root. Its record is in this
+    /// directory.
     Process(PathBuf),
 }
 
 impl Namespace {
-    /// The namespace of this lab, whether it exists or not.
+    /// Returns the namespace of this lab, whether it exists or not.
     pub fn of(layout: &Layout) -> Self {
         let name = layout.namespace();
         let sleeper = Self { name: name.clone(), keeper: Keeper::Process(layout.run()) };
-        // Inside of a lab of their own everybody is root.
+        // In the user namespace of a lab, every user is root.
         if geteuid().is_root() && sleeper.keeper().is_none() {
             return Self { name, keeper: Keeper::Name };
         }
         sleeper
     }
 
-    /// Whether it exists.
+    /// Returns whether it exists.
     pub fn exists(&self) -> bool {
         self.inode().is_some()
     }
 
-    /// The process that keeps the namespace.
+    /// Returns the process that keeps the namespace.
     fn keeper(&self) -> Option<Identity> {
         let Keeper::Process(dir) = &self.keeper else { return None };
         let record = fs::read(dir.join(KEEPER)).ok()?;
@@ -116,7 +120,7 @@ impl Namespace {
         (process.state() != State::Gone).then_some(process)
     }
 
-    /// The file that stands for the namespace, or for the user namespace it belongs to.
+    /// Returns the file that identifies the namespace, or the user namespace that it belongs to.
     fn file(&self, kind: &str) -> Option<PathBuf> {
         match &self.keeper {
             Keeper::Name => (kind == "net").then(|| PathBuf::from("/run/netns").join(&self.name)),
@@ -124,38 +128,39 @@ impl Namespace {
         }
     }
 
-    /// A namespace's file that is no mount (left behind by a crash of `ip`) lies on another file system than the
-    /// namespaces do.
+    /// Returns device and inode of the namespace's file. If the file is not a mount (after a crash
+    /// of `ip`), its device differs from that of namespaces.
     fn inode(&self) -> Option<(u64, u64)> {
         let (here, there) = (own_inode()?, fs::metadata(self.file("net")?).ok()?);
         (there.dev() == here.0).then_some((there.dev(), there.ino()))
     }
 
-    /// Makes the namespace with the lab's addresses, and moves this process into it.
+    /// Creates the namespace with the lab's addresses, and moves this process into it.
     pub fn create(&self) -> Result<(), Error> {
         self.remove()?;
         match &self.keeper {
             Keeper::Name => run(&["netns", "add", &self.name], "")?,
             Keeper::Process(dir) => keep(dir)?,
         }
-        // As local addresses of `lo` the whole range of pods answers without a device per pod.
+        // As local addresses of `lo`, the whole range of pods answers without a device per pod.
         let batch = format!(
             "link set lo up\naddr add {NODE}/24 dev lo\naddr add 10.244.0.1/16 dev lo\nroute add {SERVICES} dev lo\n"
         );
         self.enter().and_then(|()| run(&["-batch", "-"], &batch)).inspect_err(|_| {
-            // The next try must not take a half-made namespace for a whole one.
+            // The next attempt must not use an incomplete namespace.
             let _ = self.remove();
         })
     }
 
-    /// Moves this process into the namespace. Threads that already run stay outside, so this comes before any.
+    /// Moves this process into the namespace. Must be called before any thread is started: existing
+    /// threads remain outside.
     pub fn enter(&self) -> Result<(), Error> {
         let absent = || Error::Absent { name: self.name.clone() };
         let inode = self.inode().ok_or_else(absent)?;
         if own_inode() == Some(inode) {
             return Ok(());
         }
-        // The user namespace first: it is what gives the right to enter the other.
+        // The user namespace first: it grants the right to enter the other.
         for (kind, flag) in [("user", CloneFlags::CLONE_NEWUSER), ("net", CloneFlags::CLONE_NEWNET)] {
             if let Some(file) = self.file(kind) {
                 let file = fs::File::open(file).map_err(|_| absent())?;
@@ -165,7 +170,8 @@ impl Namespace {
         Ok(())
     }
 
-    /// Every process inside, but for this one and those it descends from (a shell in the lab may end the lab).
+    /// Returns every process inside, except this one and its ancestors (a shell in the lab can stop
+    /// the lab).
     pub fn processes(&self) -> Vec<Identity> {
         let Some(inode) = self.inode() else { return Vec::new() };
         let ours = ancestors();
@@ -180,7 +186,7 @@ impl Namespace {
             .collect()
     }
 
-    /// Removes the namespace. Its processes must have ended before.
+    /// Removes the namespace. Its processes must have ended.
     pub fn remove(&self) -> Result<(), Error> {
         match &self.keeper {
             Keeper::Name if PathBuf::from("/run/netns").join(&self.name).exists() => {
@@ -195,10 +201,10 @@ impl Namespace {
     }
 }
 
-/// The name of the file that says which process keeps a namespace.
+/// The name of the file that records which process keeps a namespace.
 const KEEPER: &str = "namespace.json";
 
-/// Starts a process that keeps a namespace, and writes down which it is.
+/// Starts a process that keeps a namespace, and records it.
 fn keep(dir: &Path) -> Result<(), Error> {
     let spec = Spec {
         program: "unshare".into(),
@@ -208,25 +214,25 @@ fn keep(dir: &Path) -> Result<(), Error> {
     };
     fs::create_dir_all(dir).map_err(Error::Keep)?;
     let log = dir.join("namespace.log");
-    // No thread waits for it: whoever enters a user namespace may have but one.
+    // No thread waits for it: a process that enters a user namespace must be single-threaded.
     let (_, process) = process::spawn(&spec, dir, &log)?;
     let until = Instant::now() + Duration::from_secs(5);
     while fs::read_to_string(format!("/proc/{}/comm", process.pid)).unwrap_or_default() != "sleep\n" {
         if process.state() == State::Gone || Instant::now() >= until {
-            return Err(Error::NoUserNamespace { said: crate::tail(&log, 3) });
+            return Err(Error::NoUserNamespace { output: crate::tail(&log, 3) });
         }
         thread::sleep(Duration::from_millis(5));
     }
     fs::write(dir.join(KEEPER), serde_json::to_vec(&process).unwrap_or_default()).map_err(Error::Keep)
 }
 
-/// The namespace this process is in.
+/// Returns the namespace of this process.
 fn own_inode() -> Option<(u64, u64)> {
     let here = fs::metadata("/proc/self/ns/net").ok()?;
     Some((here.dev(), here.ino()))
 }
 
-/// This process and all it descends from.
+/// Returns this process and its ancestors.
 fn ancestors() -> Vec<i32> {
     let mut chain = Vec::new();
     let mut pid = i32::try_from(std::process::id()).unwrap_or(0);
@@ -264,7 +270,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_that_is_not_there_has_no_processes_and_cannot_be_entered() {
+    fn a_missing_namespace_has_no_processes_and_cannot_be_entered() {
         let layout = Layout::of("no-such".parse().expect("a name")).expect("a home");
         let none = Namespace::of(&layout);
         assert!(!none.exists());
@@ -273,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_of_ancestors_starts_here_and_leads_up() {
+    fn the_ancestors_start_with_this_process_and_include_its_parent() {
         let chain = ancestors();
         assert_eq!(chain.first().copied(), i32::try_from(std::process::id()).ok());
         assert!(chain.len() > 1, "{chain:?}");

@@ -1,5 +1,5 @@
-//! This repository's own programs: built by cargo, and copied into the lab, so that a later build changes a running lab
-//! only through `up`.
+//! This repository's programs: built by cargo, and copied into the lab, so that a later build
+//! changes a running lab only through `up`.
 
 use std::{
     env, fs, io,
@@ -14,31 +14,31 @@ use crate::{
     paths::{Layout, repository},
 };
 
-/// The programs, by name.
+/// The names of the programs.
 pub const NAMES: [&str; 5] = ["steelyard", "kubectl-steelyard", "node-agent", "demo-app", "lab"];
 
-/// The features that every cargo command uses: with another set cargo would build the lab's library once
-/// more. Without this one it leaves out the tests on the lab.
+/// The features of every cargo command: with other features cargo would build the lab's library
+/// twice. Without this one, the tests on the lab are not built.
 pub const FEATURES: &str = "--features=lab/on-lab";
 
-/// Why our programs can't be had.
+/// The reason why this repository's programs are not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// cargo could not be run.
     #[error("cannot run cargo")]
     Run(#[source] io::Error),
-    /// The code doesn't build; cargo has said why.
+    /// The code does not compile; cargo has printed the errors.
     #[error("`cargo {args}` failed")]
     Build {
-        /// What cargo was asked.
+        /// The arguments of cargo.
         args: String,
     },
-    /// cargo built something else.
-    #[error("`cargo {args}` built no program {name}")]
+    /// cargo did not build the program.
+    #[error("`cargo {args}` did not build program {name}")]
     Absent {
-        /// What cargo was asked.
+        /// The arguments of cargo.
         args: String,
-        /// Which program is missing.
+        /// The missing program.
         name: String,
     },
     /// A program could not be copied into the lab.
@@ -46,7 +46,7 @@ pub enum Error {
     Copy {
         /// The program.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -56,7 +56,7 @@ pub enum Error {
 pub struct Installed {
     /// Its name.
     pub name: &'static str,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// The digest of its content.
     pub digest: String,
@@ -67,20 +67,20 @@ pub struct Installed {
 pub struct Built {
     /// The name of its target.
     pub target: String,
-    /// Where it is.
+    /// Its path.
     pub program: PathBuf,
-    /// The folder of its package.
+    /// The directory of its package.
     pub package: PathBuf,
-    /// What it is for.
+    /// Its purpose.
     pub purpose: Purpose,
 }
 
-/// What a program is for.
+/// The purpose of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It runs tests.
+    /// Runs tests.
     Test,
-    /// It is used.
+    /// Any other.
     Use,
 }
 
@@ -113,14 +113,14 @@ impl Artifact {
     }
 }
 
-/// A cargo command in this repository, in the profile that this program was built with.
+/// Returns a cargo command in this repository, with the profile of this program.
 pub fn cargo(subcommand: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(repository()).arg(subcommand).args(args);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
-    // What cargo sets for the program it runs must not leak into the next cargo.
+    // Variables that cargo sets for the program it runs must not affect another cargo.
     for (key, _) in env::vars_os() {
         if key.to_str().is_some_and(|k| k.starts_with("CARGO_PKG_") || k == "CARGO_MANIFEST_DIR") {
             command.env_remove(key);
@@ -129,7 +129,7 @@ pub fn cargo(subcommand: &str, args: &[&str]) -> Command {
     command
 }
 
-/// Runs a cargo command that builds, and gives the programs that it made.
+/// Runs a cargo command that builds, and returns the programs that it built.
 pub fn programs(subcommand: &str, args: &[&str]) -> Result<Vec<Built>, Error> {
     let shown = || format!("{subcommand} {}", args.join(" "));
     let out = cargo(subcommand, args)
@@ -146,7 +146,7 @@ pub fn programs(subcommand: &str, args: &[&str]) -> Result<Vec<Built>, Error> {
     Ok(artifacts.filter_map(Artifact::built).collect())
 }
 
-/// Builds our programs.
+/// Builds this repository's programs.
 pub fn build() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     let args = ["-p", "steelyard", "-p", "lab", "--bins", FEATURES];
     let made = programs("build", &args)?;
@@ -158,7 +158,7 @@ pub fn build() -> Result<Vec<(&'static str, PathBuf)>, Error> {
     NAMES.into_iter().map(find).collect()
 }
 
-/// Copies programs into the lab, where they differ.
+/// Copies programs into the lab if they differ.
 pub fn install(layout: &Layout, built: Vec<(&'static str, PathBuf)>) -> Result<Vec<Installed>, Error> {
     let bin = layout.bin();
     fs::create_dir_all(&bin).map_err(|source| Error::Copy { path: bin.clone(), source })?;
@@ -170,7 +170,7 @@ pub fn install(layout: &Layout, built: Vec<(&'static str, PathBuf)>) -> Result<V
     built.into_iter().map(one).collect()
 }
 
-/// Makes `to` a copy of `from` in one step, and gives back the digest of both.
+/// Makes `to` a copy of `from` atomically, and returns the digest of both.
 fn replace(from: &Path, to: &Path) -> io::Result<String> {
     let digest = digest::of_file(from)?;
     if digest::of_file(to).ok().as_ref() != Some(&digest) {

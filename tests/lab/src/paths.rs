@@ -1,4 +1,4 @@
-//! Where the lab keeps what it builds and what it runs.
+//! The paths of the lab: what it builds, and what it runs.
 
 use std::{env, fmt, path::PathBuf, str::FromStr};
 
@@ -8,9 +8,9 @@ use crate::components::Part;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LabName(String);
 
-/// What is wrong with a lab's name.
+/// The error for an invalid lab name.
 #[derive(Debug, thiserror::Error)]
-#[error("a lab's name is 1 to 32 of a-z, 0-9 and '-'")]
+#[error("a lab's name consists of 1 to 32 characters from a-z, 0-9 and '-'")]
 pub struct BadName;
 
 impl FromStr for LabName {
@@ -24,7 +24,7 @@ impl FromStr for LabName {
 }
 
 impl LabName {
-    /// The name of a second lab for the same purpose.
+    /// Returns the name of a second lab for the same purpose.
     fn second(&self) -> Self {
         let room = self.0.len().min(30);
         Self(format!("{}-2", &self.0[..room]))
@@ -37,109 +37,112 @@ impl fmt::Display for LabName {
     }
 }
 
-/// The folders and files of one lab.
+/// The directories and files of one lab.
 #[derive(Clone, Debug)]
 pub struct Layout {
     name: LabName,
     cache: PathBuf,
 }
 
-/// Neither `XDG_CACHE_HOME` nor `HOME` says where to keep the lab.
+/// Neither `XDG_CACHE_HOME` nor `HOME` is set.
 #[derive(Debug, thiserror::Error)]
-#[error("neither XDG_CACHE_HOME nor HOME is set: there is no place to keep the lab in")]
+#[error("cannot store the lab: set XDG_CACHE_HOME or HOME")]
 pub struct NoHome;
 
 impl Layout {
-    /// The lab `name` below `$XDG_CACHE_HOME/steelyard-lab`, or `~/.cache/steelyard-lab`.
+    /// Returns the layout of lab `name` below `$XDG_CACHE_HOME/steelyard-lab`, or
+    /// `~/.cache/steelyard-lab`.
     pub fn of(name: LabName) -> Result<Self, NoHome> {
         let set = |key| env::var_os(key).filter(|v| !v.is_empty()).map(PathBuf::from);
         let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache"))).ok_or(NoHome)?;
         Ok(Self::below(cache.join("steelyard-lab"), name))
     }
 
-    /// The lab `name` below another folder.
+    /// Returns the layout of lab `name` below another directory.
     pub fn below(cache: PathBuf, name: LabName) -> Self {
         Self { name, cache }
     }
 
-    /// A second lab, for tests that would disturb others on this one.
+    /// Returns the layout of a second lab, for tests that would disturb others on this one.
     #[must_use]
     pub fn beside(&self) -> Self {
         Self { name: self.name.second(), cache: self.cache.clone() }
     }
 
-    /// How long each test took when it last passed; shared by all labs.
+    /// Returns the file with the duration of each test's last successful run; shared by all labs.
     pub fn durations(&self) -> PathBuf {
         self.cache.join("run").join("durations.json")
     }
 
-    /// The lab's name.
+    /// Returns the lab's name.
     pub fn name(&self) -> &LabName {
         &self.name
     }
 
-    /// The name of the lab's network namespace.
+    /// Returns the name of the lab's network namespace.
     pub fn namespace(&self) -> String {
         format!("steelyard-lab-{}", self.name)
     }
 
-    /// Programs that were built or installed, one folder per content key; shared by all labs.
+    /// Returns the directory of programs that were built or installed, with one directory per
+    /// digest; shared by all labs.
     pub fn parts(&self) -> PathBuf {
         self.cache.join("parts")
     }
 
-    /// All state of this lab.
+    /// Returns the directory of this lab's state.
     pub fn run(&self) -> PathBuf {
         self.cache.join("run").join(self.name.to_string())
     }
 
-    /// The lock that one `up` or `down` of this lab holds; beside the run folder, which `up` empties.
+    /// Returns the lock file that an `up` or `down` of this lab holds. It is next to the state
+    /// directory, which `up` empties.
     pub fn lock(&self) -> PathBuf {
         self.cache.join("run").join(format!("{}.lock", self.name))
     }
 
-    /// Programs that come first on the PATH inside the lab.
+    /// Returns the directory of programs that come first on the PATH inside the lab.
     pub fn bin(&self) -> PathBuf {
         self.run().join("bin")
     }
 
-    /// Certificates and keys.
+    /// Returns the directory of certificates and keys.
     pub fn certs(&self) -> PathBuf {
         self.run().join("certs")
     }
 
-    /// The kubeconfig file of one of the lab's users: `admin`, or a part's name.
+    /// Returns the kubeconfig file of one of the lab's users: `admin`, or a part's name.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.run().join(format!("{user}.kubeconfig"))
     }
 
-    /// The folder of all logs.
+    /// Returns the directory of logs.
     pub fn logs(&self) -> PathBuf {
         self.run().join("logs")
     }
 
-    /// The log of a part: its standard output and error.
+    /// Returns the log of a part: its standard output and error.
     pub fn log(&self, part: Part) -> PathBuf {
         self.logs().join(format!("{part}.log"))
     }
 
-    /// The audit log of the API server: every request, without bodies.
+    /// Returns the audit log of the API server: every request, without bodies.
     pub fn audit_log(&self) -> PathBuf {
         self.run().join("audit.log")
     }
 
-    /// What was started for a part: its command line, and its process.
+    /// Returns the record of a part: its command line and its process.
     pub fn record(&self, part: Part) -> PathBuf {
         self.run().join("processes").join(format!("{part}.json"))
     }
 
-    /// The control socket of the node agent.
+    /// Returns the control socket of the node agent.
     pub fn agent_socket(&self) -> PathBuf {
         self.run().join("agent.sock")
     }
 }
 
-/// The root of this repository, as it was when the lab was compiled.
+/// Returns the root of this repository, as it was when the lab was compiled.
 pub fn repository() -> PathBuf {
     let package = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     package.parent().and_then(std::path::Path::parent).map_or(package.clone(), PathBuf::from)
@@ -150,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_would_leave_its_folder_is_refused() {
+    fn a_name_that_would_leave_the_directory_is_rejected() {
         for bad in ["", "..", "a/b", "A", "a b", &"a".repeat(33)] {
             assert!(bad.parse::<LabName>().is_err(), "{bad:?}");
         }
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_second_lab_is_another_name_that_a_lab_may_have() {
+    fn the_name_of_a_second_lab_is_valid_and_different() {
         for name in ["ci", &"a".repeat(32)] {
             let first: LabName = name.parse().expect("a name");
             let second = first.second();
@@ -168,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_repository_holds_the_bill_of_materials() {
+    fn the_repository_contains_the_module_file_of_the_parts() {
         assert!(repository().join("tests/lab/parts/go.mod").is_file());
     }
 }

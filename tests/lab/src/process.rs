@@ -1,7 +1,7 @@
-//! Starting, recognising and signalling the processes of the lab.
+//! Starts, identifies and signals the processes of the lab.
 //!
-//! A process is known by its id *and* the moment it started, so that an id which the kernel gave to
-//! somebody else meanwhile is never signalled.
+//! A process is identified by its id *and* its start time, so that an id that the kernel has reused
+//! is never signaled.
 
 use std::{
     collections::BTreeMap,
@@ -16,20 +16,22 @@ use std::{
 use nix::{sys::signal, unistd::Pid};
 use serde::{Deserialize, Serialize};
 
-/// A command line: what to run, with nothing inherited from the environment of whoever starts the lab.
+/// A command line and its environment; nothing is inherited from the environment of the process
+/// that starts the lab.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spec {
     /// The program's path.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<String>,
-    /// Its whole environment.
+    /// Its complete environment.
     pub env: BTreeMap<String, String>,
-    /// A digest of what the program reads besides: its own file where that changes, configuration files.
+    /// A digest of the other files that the program reads: its own file if that changes,
+    /// configuration files.
     pub content: String,
 }
 
-/// One process, told apart from any other that has had or will have its id.
+/// Identifies a process among all that have or had its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The process id.
@@ -38,25 +40,25 @@ pub struct Identity {
     pub started: u64,
 }
 
-/// What a process is doing.
+/// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It runs, or waits for something.
     Running,
-    /// It was stopped by a signal and will not run until it is continued.
+    /// It was stopped by a signal and does not run until it is resumed.
     Frozen,
-    /// It has ended, or its id now belongs to another process.
+    /// It has ended, or its id belongs to another process.
     Gone,
 }
 
 impl Identity {
-    /// The process that has this id now, if there is one.
+    /// Returns the current process with this id, if there is one.
     pub fn of(pid: i32) -> Option<Self> {
         let (_, started) = read_stat(pid)?;
         Some(Self { pid, started })
     }
 
-    /// What this very process is doing.
+    /// Returns the state of exactly this process.
     pub fn state(self) -> State {
         match read_stat(self.pid) {
             Some((letter, started)) if started == self.started => match letter {
@@ -68,7 +70,7 @@ impl Identity {
         }
     }
 
-    /// Sends a signal; a process that is gone already is no error.
+    /// Sends a signal. Returns no error if the process is gone.
     pub fn signal(self, what: signal::Signal) -> Result<(), Error> {
         if self.state() == State::Gone {
             return Ok(());
@@ -79,15 +81,15 @@ impl Identity {
         }
     }
 
-    /// Processor time that it has used, and all those of its children that have ended; `None` when the
-    /// kernel doesn't say.
+    /// Returns the processor time used by it and by those of its children that have ended, or
+    /// `None` if the kernel does not report it.
     pub fn processor(self) -> Option<Duration> {
         let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
         let ticks = parse_ticks(&fs::read_to_string(format!("/proc/{}/stat", self.pid)).ok()?)?;
         Some(Duration::from_millis(ticks * 1000 / u64::try_from(per_second).ok()?))
     }
 
-    /// How long ago it started; `None` when the kernel doesn't say.
+    /// Returns the time since it started, or `None` if the kernel does not report it.
     pub fn age(self) -> Option<Duration> {
         let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok()??;
         let up: f64 = fs::read_to_string("/proc/uptime").ok()?.split(' ').next()?.parse().ok()?;
@@ -96,61 +98,62 @@ impl Identity {
     }
 }
 
-/// Why a process could not be started, signalled or ended.
+/// The reason why a process could not be started, signaled or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The log could not be opened, or the program not be started.
+    /// The log could not be opened, or the program could not be started.
     #[error("cannot start {}", program.display())]
     Start {
         /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// It was gone before it could be looked at.
-    #[error("{} ended at once; its log is {}", program.display(), log.display())]
+    /// It ended before it could be identified.
+    #[error("{} ended immediately; see its log {}", program.display(), log.display())]
     EndedAtOnce {
         /// The program.
         program: PathBuf,
-        /// Where its output went.
+        /// The file with its output.
         log: PathBuf,
     },
-    /// The kernel refused a signal.
+    /// The signal could not be sent.
     #[error("cannot signal process {pid}")]
     Signal {
         /// The process.
         pid: i32,
-        /// What the system said.
+        /// The cause.
         source: nix::errno::Errno,
     },
-    /// A process runs on after SIGSTOP.
-    #[error("process {pid} does not stop")]
-    Restless {
+    /// A process still runs after SIGSTOP.
+    #[error("process {pid} still runs after SIGSTOP")]
+    StillRunning {
         /// The process.
         pid: i32,
     },
     /// A process outlived SIGKILL.
-    #[error("process {pid} does not end")]
-    Immortal {
+    #[error("process {pid} still runs after SIGKILL")]
+    NotKilled {
         /// The process.
         pid: i32,
     },
 }
 
-/// Starts a program in a session of its own (it outlives the terminal), with its output appended to `log`.
+/// Starts a program in a new session (so that it outlives the terminal), with its output appended
+/// to `log`.
 pub fn start(spec: &Spec, dir: &Path, log: &Path) -> Result<Identity, Error> {
     let (mut child, identity) = spawn(spec, dir, log)?;
-    // Reaped in the background for as long as this program runs; afterwards init does it.
+    // Reaped in the background for as long as this program runs; after that, by init.
     thread::spawn(move || child.wait());
     Ok(identity)
 }
 
-/// The same without a thread that waits for its end.
+/// Does the same without a thread that waits for its end.
 pub(crate) fn spawn(spec: &Spec, dir: &Path, log: &Path) -> Result<(Child, Identity), Error> {
     let failed = |source| Error::Start { program: spec.program.clone(), source };
     let out = File::options().create(true).append(true).open(log).map_err(failed)?;
     let err = out.try_clone().map_err(failed)?;
-    // `setsid` replaces itself by the program: the id stays.
+    // `setsid` replaces itself with the program, so the id is the same.
     let child = Command::new("setsid")
         .arg(&spec.program)
         .args(&spec.args)
@@ -168,11 +171,11 @@ pub(crate) fn spawn(spec: &Spec, dir: &Path, log: &Path) -> Result<(Child, Ident
     Ok((child, identity))
 }
 
-/// Ends processes: SIGTERM to all, and SIGKILL to those that are still there after `grace`.
+/// Ends processes: SIGTERM to all, and SIGKILL to those that still run after `grace`.
 pub fn end(all: &[Identity], grace: Duration) -> Result<(), Error> {
     for one in all {
         one.signal(signal::SIGTERM)?;
-        // A frozen process sees no SIGTERM.
+        // A frozen process does not handle SIGTERM.
         one.signal(signal::SIGCONT)?;
     }
     if wait_gone(all, grace).is_none() {
@@ -183,25 +186,25 @@ pub fn end(all: &[Identity], grace: Duration) -> Result<(), Error> {
     }
     match wait_gone(all, Duration::from_secs(5)) {
         None => Ok(()),
-        Some(one) => Err(Error::Immortal { pid: one.pid }),
+        Some(one) => Err(Error::NotKilled { pid: one.pid }),
     }
 }
 
-/// Stops a process in its tracks (SIGSTOP), and waits until it stands still: the kernel stops it when it next gives it
-/// the processor.
+/// Freezes a process (SIGSTOP), and waits until it is stopped: the kernel stops it when it next
+/// schedules it.
 pub fn freeze(one: Identity) -> Result<(), Error> {
     one.signal(signal::SIGSTOP)?;
     let until = Instant::now() + Duration::from_secs(5);
     while one.state() == State::Running {
         if Instant::now() >= until {
-            return Err(Error::Restless { pid: one.pid });
+            return Err(Error::StillRunning { pid: one.pid });
         }
         thread::sleep(Duration::from_millis(2));
     }
     Ok(())
 }
 
-/// Waits until all are gone; gives back one that is not, at the deadline.
+/// Waits until all are gone. At the deadline, returns one that is not.
 fn wait_gone(all: &[Identity], limit: Duration) -> Option<Identity> {
     let until = Instant::now() + limit;
     loop {
@@ -213,12 +216,13 @@ fn wait_gone(all: &[Identity], limit: Duration) -> Option<Identity> {
     }
 }
 
-/// State letter and start time from `/proc/PID/stat`.
+/// Returns state letter and start time from `/proc/PID/stat`.
 fn read_stat(pid: i32) -> Option<(char, u64)> {
     parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
 }
 
-/// The program's name, second of the fields, is in parentheses and may hold blanks and parentheses itself.
+/// Parses them. The program's name, the second field, is in parentheses and can itself contain
+/// blanks and parentheses.
 fn parse_stat(stat: &str) -> Option<(char, u64)> {
     let (_, rest) = stat.rsplit_once(')')?;
     let mut fields = rest.split_ascii_whitespace();
@@ -226,8 +230,8 @@ fn parse_stat(stat: &str) -> Option<(char, u64)> {
     Some((state, fields.nth(18)?.parse().ok()?))
 }
 
-/// The sum of the four fields of processor time: its own and its children's, each in user and in
-/// system mode.
+/// Returns the sum of the four fields of processor time: of the process and of its children, each
+/// in user and in system mode.
 fn parse_ticks(stat: &str) -> Option<u64> {
     let (_, rest) = stat.rsplit_once(')')?;
     let fields: Vec<u64> =
@@ -240,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_name_with_parentheses_does_not_confuse_the_reader() {
+    fn a_program_name_with_parentheses_is_parsed() {
         let stat = "12 (a) b (c)) T 1 12 12 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 98765 1 2 3";
         assert_eq!(parse_stat(stat), Some(('T', 98765)));
         let stat = "12 (a) b (c)) T 1 12 12 0 -1 4194560 1 0 0 0 1 20 300 4000 20 0 1 0 98765 1 2 3";
@@ -253,12 +257,12 @@ mod tests {
         assert_eq!(me.state(), State::Running);
         let other = Identity { started: me.started + 1, ..me };
         assert_eq!(other.state(), State::Gone);
-        // Would end this test run if the start time were not looked at.
+        // This would end the test run if the start time were not compared.
         other.signal(signal::SIGKILL).expect("nothing to signal");
     }
 
     #[test]
-    fn a_frozen_process_is_told_from_a_running_one_and_ends_all_the_same() {
+    fn a_frozen_process_is_recognized_and_can_be_ended() {
         let dir = std::env::temp_dir();
         let log = dir.join(format!("lab-process-{}.log", std::process::id()));
         let spec = Spec {

@@ -1,4 +1,4 @@
-//! Finding out whether a part works, and waiting until it does.
+//! Checks whether a part works, and waits until it does.
 
 use std::{
     fs, io,
@@ -20,27 +20,27 @@ use crate::{
     process::{Identity, State},
 };
 
-/// How often a part that isn't ready yet is asked again.
+/// Delay between checks of a part that is not ready.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long one question may take.
+/// Timeout of one check.
 const ANSWER: Duration = Duration::from_secs(2);
 
-/// Why a part isn't ready.
+/// The reason why a part is not ready.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The lab's certificates or kubeconfig files can't be used.
     #[error("cannot read the lab's certificates")]
     Certificates(#[source] io::Error),
-    /// No HTTP client could be made of them.
-    #[error("cannot make an HTTP client")]
+    /// The HTTP client can't be created.
+    #[error("cannot create an HTTP client")]
     Http(#[from] reqwest::Error),
-    /// No client of the API server could be made of them.
-    #[error("cannot make a client of the API server: {0}")]
+    /// The client of the API server can't be created.
+    #[error("cannot create a client of the API server: {0}")]
     Kubeconfig(String),
     /// The process ended.
     #[error("{part} ended while starting; log: {}\n{}", log.display(), crate::tail(log, 15))]
     Ended {
-        /// Which.
+        /// The part.
         part: Part,
         /// Its log.
         log: PathBuf,
@@ -48,9 +48,9 @@ pub enum Error {
     /// The deadline passed.
     #[error("{part} is not ready after {} s: {why}; log: {}\n{}", limit.as_secs(), log.display(), crate::tail(log, 15))]
     Late {
-        /// Which.
+        /// The part.
         part: Part,
-        /// What its last answer was.
+        /// The result of the last check.
         why: String,
         /// The deadline.
         limit: Duration,
@@ -59,7 +59,7 @@ pub enum Error {
     },
 }
 
-/// Asks parts whether they work. To be made inside the lab's network namespace.
+/// Checks whether parts work. Must be created inside the lab's network namespace.
 pub struct Prober {
     layout: Layout,
     http: reqwest::Client,
@@ -67,7 +67,8 @@ pub struct Prober {
 }
 
 impl Prober {
-    /// A prober that trusts this lab's authority, and asks the API server as the lab's administrator.
+    /// Creates a prober that trusts this lab's authority, and uses the API server as the lab's
+    /// administrator.
     pub async fn new(layout: &Layout) -> Result<Self, Error> {
         let ca = fs::read(layout.certs().join("ca.crt")).map_err(Error::Certificates)?;
         let http = reqwest::Client::builder()
@@ -78,12 +79,12 @@ impl Prober {
         Ok(Self { layout: layout.clone(), http, kube: client(layout).await? })
     }
 
-    /// The client of the API server, as administrator.
+    /// Returns the client of the API server, as administrator.
     pub fn kube(&self) -> Client {
         self.kube.clone()
     }
 
-    /// Asks once; an error says why the part isn't ready.
+    /// Checks once; an error says why the part is not ready.
     pub async fn check(&self, part: Part) -> Result<(), String> {
         match part.probe() {
             Probe::Http(url) => self.get(&url).await,
@@ -95,7 +96,7 @@ impl Prober {
         }
     }
 
-    /// Asks until the part works, its process ends, or `limit` has passed.
+    /// Checks until the part works, its process ends, or `limit` has passed.
     pub async fn wait(&self, part: Part, process: Identity, limit: Duration) -> Result<(), Error> {
         let until = Instant::now() + limit;
         loop {
@@ -137,14 +138,14 @@ impl Prober {
     }
 }
 
-/// A client of the lab's API server, as administrator.
+/// Returns a client of the lab's API server, as administrator.
 pub async fn client(layout: &Layout) -> Result<Client, Error> {
     let file = layout.kubeconfig("admin");
     let kubeconfig = Kubeconfig::read_from(&file).map_err(|error| Error::Kubeconfig(error.to_string()))?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .map_err(|error| Error::Kubeconfig(error.to_string()))?;
-    // Whoever waits asks again by itself, and wants to hear at once what is wrong.
+    // Callers that wait retry on their own, and need each error at once.
     config.default_retry = false;
     config.proxy_url = None;
     config.connect_timeout = Some(ANSWER);
@@ -152,7 +153,7 @@ pub async fn client(layout: &Layout) -> Result<Client, Error> {
     Client::try_from(config).map_err(|error| Error::Kubeconfig(error.to_string()))
 }
 
-/// The innermost cause, which is the one that says something ("connection refused").
+/// Returns the innermost cause, which is the specific one ("connection refused").
 fn cause(error: &dyn std::error::Error) -> String {
     let mut innermost = error;
     while let Some(next) = innermost.source() {

@@ -11,12 +11,12 @@ use std::{
 
 use crate::{components, paths::Layout};
 
-/// Variables that would lead a client out of the lab.
+/// Variables that would route a client out of the lab.
 const PROXIES: [&str; 6] =
     ["http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"];
 
-/// Gives a command the lab's environment: KUBECONFIG, PATH (the lab's programs first), `LAB_NAME`, `LAB_DIR`,
-/// `LAB_GATEWAY`, `LAB_PROMETHEUS`.
+/// Sets the lab's environment for a command: KUBECONFIG, PATH (the lab's programs first),
+/// `LAB_NAME`, `LAB_DIR`, `LAB_GATEWAY`, `LAB_PROMETHEUS`.
 pub fn environment(layout: &Layout, command: &mut Command) {
     for name in PROXIES {
         command.env_remove(name);
@@ -27,15 +27,15 @@ pub fn environment(layout: &Layout, command: &mut Command) {
         .env("PATH", path(layout.bin(), env::var_os("PATH").as_deref()))
         .env("LAB_NAME", layout.name().to_string())
         .env("LAB_DIR", &run)
-        // helm keeps what it learns with the lab, not in the user's home.
+        // helm's cache is part of the lab, not of the user's home.
         .env("HELM_CACHE_HOME", run.join("helm"))
         .env("HELM_CONFIG_HOME", run.join("helm"))
         .env("HELM_DATA_HOME", run.join("helm"))
         .envs(components::addresses());
 }
 
-/// The lab's programs before all others. The system's folders are appended: `nft` and `ip` live there, and are not on
-/// everybody's PATH.
+/// Returns a PATH with the lab's programs first. The system's directories are appended: `nft` and
+/// `ip` are there, and not every user has them on the PATH.
 fn path(bin: PathBuf, inherited: Option<&OsStr>) -> OsString {
     let mut folders = vec![bin];
     folders.extend(inherited.map(env::split_paths).into_iter().flatten());
@@ -47,8 +47,8 @@ fn path(bin: PathBuf, inherited: Option<&OsStr>) -> OsString {
     env::join_paths(folders).unwrap_or_else(|_| inherited.unwrap_or_default().to_owned())
 }
 
-/// Becomes the command, or the user's shell where there is none. Only returns if that fails.
-/// To be called inside the namespace.
+/// Replaces this process with the command, or with the user's shell without one. Returns only if
+/// that fails. Must be called inside the namespace.
 pub fn become_command(layout: &Layout, args: &[String]) -> io::Error {
     let shell = env::var("SHELL").unwrap_or_else(|_| "/bin/sh".to_owned());
     let (program, rest) = args.split_first().map_or((&shell, &[][..]), |(program, rest)| (program, rest));
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_labs_programs_come_before_all_others() {
+    fn programs_of_the_lab_come_first_on_the_path() {
         let joined = path("/lab/bin".into(), Some(OsStr::new("/usr/bin:/usr/sbin")));
         assert_eq!(joined, "/lab/bin:/usr/bin:/usr/sbin:/sbin");
         assert_eq!(path("/lab/bin".into(), None), "/lab/bin:/usr/sbin:/sbin");

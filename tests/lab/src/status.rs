@@ -1,4 +1,4 @@
-//! What `cargo lab status` shows.
+//! The output of `cargo lab status`.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use crate::{
     steelyard,
 };
 
-/// Prints a table of the parts and Steelyard's pods. To be called inside the namespace.
-/// Gives back whether every part runs and is ready.
+/// Prints a table of the parts and Steelyard's pods. Returns whether every part runs and is ready.
+/// Must be called inside the namespace.
 pub async fn print(layout: &Layout) -> Result<bool, Error> {
     let cluster = Cluster::of(layout);
     let prober = Prober::new(layout).await?;
@@ -31,7 +31,7 @@ pub async fn print(layout: &Layout) -> Result<bool, Error> {
             _ => (record.process.pid.to_string(), record.process.age().map_or("-".to_owned(), short)),
         };
         let log = layout.log(part);
-        let (state, ready) = (word(state), if ready { "yes" } else { "no" });
+        let (state, ready) = (state_name(state), if ready { "yes" } else { "no" });
         println!("{part:<24} {pid:>8} {state:<8} {ready:<6} {up:>8}  {}", log.display());
     }
     println!("{:<24} {:>8} {:<8} {:<6} {:>8}  {}", "(audit)", "", "", "", "", layout.audit_log().display());
@@ -50,7 +50,7 @@ pub async fn print(layout: &Layout) -> Result<bool, Error> {
     Ok(all_ready)
 }
 
-fn word(state: State) -> &'static str {
+fn state_name(state: State) -> &'static str {
     match state {
         State::Running => "running",
         State::Frozen => "frozen",
@@ -58,7 +58,7 @@ fn word(state: State) -> &'static str {
     }
 }
 
-/// `59s`, `12m`, `3h`.
+/// Formats an age: `59s`, `12m`, `3h`.
 fn short(age: Duration) -> String {
     match age.as_secs() {
         s @ 0..120 => format!("{s}s"),

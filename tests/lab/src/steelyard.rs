@@ -1,4 +1,4 @@
-//! Installs this project's own chart into the lab, as a user would.
+//! Installs this project's chart into the lab, as a user does.
 
 use std::{
     fs, io,
@@ -18,21 +18,21 @@ use crate::{
     say,
 };
 
-/// Where Steelyard is installed.
+/// The namespace of Steelyard.
 pub const NAMESPACE: &str = "steelyard-system";
 const RELEASE: &str = "steelyard";
-/// How long its pods may take.
+/// How long its pods have to become available.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// Why Steelyard isn't installed.
+/// The reason why Steelyard is not installed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The chart can't be read.
     #[error("cannot read the chart {}", path.display())]
     Chart {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
     /// The deadline passed.
@@ -43,12 +43,13 @@ pub enum Error {
     },
 }
 
-/// Installs or upgrades the chart, unless this very chart, these values and this program are installed; then waits for
-/// its pods. A new program has a new tag, so its pod is replaced the usual way. To be called inside the namespace.
+/// Installs or upgrades the chart, unless exactly this chart, these values and this program are
+/// installed; then waits for its pods. A new program has a new tag, so that its pod is replaced by
+/// an ordinary rolling update. Must be called inside the namespace.
 pub async fn ensure(layout: &Layout, client: Client, program: &Installed) -> Result<(), LabError> {
     let chart = repository().join("charts/steelyard");
     if !chart.join("Chart.yaml").exists() {
-        say("steelyard is not installed: this tree has no charts/steelyard yet");
+        say("steelyard is not installed: the repository has no charts/steelyard");
         return Ok(());
     }
     let values = repository().join("tests/lab/values.yaml");
@@ -72,7 +73,7 @@ async fn available(client: Client) -> Result<(), Error> {
     let until = Instant::now() + LIMIT;
     loop {
         let why = match api.list(&ListParams::default()).await {
-            Ok(list) if list.items.is_empty() => "the chart made no Deployment".to_owned(),
+            Ok(list) if list.items.is_empty() => "the chart created no Deployment".to_owned(),
             Ok(list) => match list.iter().find_map(lacks) {
                 None => return Ok(()),
                 Some(why) => why,
@@ -86,14 +87,14 @@ async fn available(client: Client) -> Result<(), Error> {
     }
 }
 
-/// What a Deployment lacks to be wholly rolled out.
+/// Returns what a Deployment's rollout lacks to be complete.
 fn lacks(deployment: &Deployment) -> Option<String> {
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
     let wanted = deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1);
     let status = deployment.status.clone().unwrap_or_default();
     let (updated, available) = (status.updated_replicas.unwrap_or(0), status.available_replicas.unwrap_or(0));
     if status.observed_generation != deployment.metadata.generation {
-        return Some(format!("Deployment {name} was not looked at yet"));
+        return Some(format!("the controller has not observed Deployment {name} yet"));
     }
     let all = status.replicas.unwrap_or(0);
     let done = updated == wanted && available == wanted && all == wanted;
@@ -102,7 +103,7 @@ fn lacks(deployment: &Deployment) -> Option<String> {
     })
 }
 
-/// A digest of everything that decides what is installed.
+/// Returns a digest of everything that determines what is installed.
 fn state_of(chart: &Path, values: &Path, tag: &str) -> Result<String, Error> {
     let mut files = Vec::new();
     walk(chart, &mut files).map_err(|source| Error::Chart { path: chart.to_owned(), source })?;
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_is_over_only_when_the_old_pod_is_gone() {
+    fn an_upgrade_is_complete_only_when_the_old_pod_is_gone() {
         assert_eq!(lacks(&deployment(2, 1, 1, 1)), None);
         assert!(lacks(&deployment(1, 1, 1, 1)).is_some());
         assert!(lacks(&deployment(2, 1, 1, 2)).is_some());
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_of_the_chart_or_another_program_is_another_state() {
+    fn a_changed_chart_file_or_program_changes_the_digest() {
         let dir = std::env::temp_dir().join(format!("lab-chart-{}", std::process::id()));
         fs::create_dir_all(dir.join("templates")).expect("folders");
         let (values, template) = (dir.join("values"), dir.join("templates/a.yaml"));

@@ -1,4 +1,4 @@
-//! `cargo lab up`: from whatever is there to a lab that is ready.
+//! `cargo lab up`: makes a lab ready, from any state.
 
 use std::{
     collections::BTreeMap,
@@ -25,34 +25,36 @@ use crate::{
 
 const ACCESS: &str = include_str!("../manifests/access.yaml");
 const GATEWAY: &str = include_str!("../manifests/gateway.yaml");
+const METRICS: &str = include_str!("../manifests/metrics.yaml");
 const AUDIT: &str = include_str!("../manifests/audit-policy.yaml");
 const PROMETHEUS: &str = include_str!("../manifests/prometheus.yaml");
 const STEELYARD: &str = include_str!("../manifests/steelyard.yaml");
 
-/// What `up` leaves out.
+/// What `up` does not start.
 #[derive(Clone, Debug, Default)]
 pub struct Without {
-    /// Whether this project's chart is left out.
+    /// Whether the chart of this project is not installed.
     pub steelyard: bool,
     /// Parts that are not started.
     pub parts: Vec<Part>,
 }
 
-/// Brings the lab up, or repairs it; returns when everything is ready. Downloads and builds happen first, outside of
-/// the namespace, which has no way out. No thread may run yet.
+/// Starts or repairs the lab; returns when everything is ready. Downloads and builds happen first,
+/// outside of the namespace, which has no route to the outside. Must be called before any thread is
+/// started.
 pub fn up(layout: &Layout, without: &Without) -> Result<(), Error> {
     let began = Instant::now();
     machine::ensure(layout)?;
     let lock = layout.lock();
     let folder = layout.run().parent().map_or_else(|| layout.run(), Path::to_owned);
     fs::create_dir_all(&folder).map_err(on_file(folder))?;
-    let _held = parts::hold(&lock).map_err(on_file(lock))?;
+    let _locked = parts::lock_file(&lock).map_err(on_file(lock))?;
     let found = parts::ensure(layout)?;
     let built = own::build()?;
     let prepared = began.elapsed();
 
     let cluster = Cluster::of(layout);
-    make_room(layout, &cluster)?;
+    remove_leftovers(layout, &cluster)?;
     let own = own::install(layout, built)?;
     link_tools(layout, &found)?;
     certs::ensure(layout)?;
@@ -60,7 +62,7 @@ pub fn up(layout: &Layout, without: &Without) -> Result<(), Error> {
     cluster.namespace().enter()?;
     crate::in_runtime(bring_up(layout, &found, &own, &configs, without))?;
     say(format_args!(
-        "lab {} is up after {:.1} s (of these {:.1} s for parts and programs); look into it with `cargo lab shell`",
+        "lab {} is ready after {:.1} s ({:.1} s of these for parts and programs); enter it with `cargo lab shell`",
         layout.name(),
         began.elapsed().as_secs_f64(),
         prepared.as_secs_f64()
@@ -68,8 +70,9 @@ pub fn up(layout: &Layout, without: &Without) -> Result<(), Error> {
     Ok(())
 }
 
-/// A namespace and a run folder that belong together; leftovers of a lab whose other half is gone are removed.
-fn make_room(layout: &Layout, cluster: &Cluster) -> Result<(), Error> {
+/// Makes sure that the namespace and the state directory belong together; if only one of them
+/// exists, it is removed.
+fn remove_leftovers(layout: &Layout, cluster: &Cluster) -> Result<(), Error> {
     let (namespace, run) = (cluster.namespace(), layout.run());
     if !namespace.exists() || !layout.certs().join("done").exists() {
         cluster.down()?;
@@ -84,7 +87,7 @@ fn make_room(layout: &Layout, cluster: &Cluster) -> Result<(), Error> {
     Ok(())
 }
 
-/// Puts the tools that people use on the lab's PATH.
+/// Links the tools for users into the lab's PATH.
 fn link_tools(layout: &Layout, found: &BTreeMap<&'static str, PathBuf>) -> Result<(), Error> {
     for name in ["kubectl", "helm"] {
         let link = layout.bin().join(name);
@@ -106,7 +109,7 @@ fn write_configs(layout: &Layout) -> Result<Configs, Error> {
     Ok(Configs { prometheus: digest::of([PROMETHEUS]), audit: digest::of([AUDIT]) })
 }
 
-/// Programs by part: those of other projects, and ours.
+/// Returns the programs by part: those of other projects, and this repository's.
 fn programs(found: &BTreeMap<&'static str, PathBuf>, own: &[Installed]) -> Programs {
     let ours = |name: &str| own.iter().find(|one| one.name == name);
     let path = |part: Part| found.get(part.name()).cloned().or_else(|| Some(ours(part.name())?.path.clone()));
@@ -136,7 +139,7 @@ impl Starter<'_> {
         Ok(())
     }
 
-    /// Applies a file of manifests, unless this lab has it already.
+    /// Applies a file of manifests, unless it was already applied to this lab.
     fn apply(&self, name: &str, file: &Path) -> Result<(), Error> {
         let stamp = self.layout.run().join("applied").join(name);
         let wanted = digest::of_file(file).map_err(on_file(file))?;
@@ -187,17 +190,20 @@ async fn bring_up(
         starter.start(part)?;
     }
     starter.apply_text("access.yaml", ACCESS)?;
-    // kube-proxy looks for its Node first, and pauses between its looks: let the node agent register it before.
+    // kube-proxy reads its Node first, and backs off if it is missing: let the node agent register
+    // it before.
     starter.start(Part::KubeProxy)?;
     starter.start(Part::Prometheus)?;
     if let Some(manifests) = found.get("gateway-api.yaml") {
         starter.apply("gateway-api.yaml", manifests)?;
     }
+    starter.apply_text("metrics.yaml", METRICS)?;
     if !layout.run().join("applied/gateway.yaml").exists() {
         starter.cluster.kubectl(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"])?;
     }
     starter.apply_text("gateway.yaml", GATEWAY)?;
-    // Not before its kinds are served: what it can't watch at its start it tries again half a minute later.
+    // After its kinds are served: a watch that fails at the start is retried only half a minute
+    // later.
     starter.start(Part::Traefik)?;
     for (part, process) in &starter.running {
         prober.wait(*part, *process, LIMIT).await?;

@@ -1,52 +1,52 @@
-//! Values in which only what a rule can tell apart is different: times relative to now, names by
-//! their roles, numbers that grow by their order.
+//! Canonical values, which differ only where a rule can distinguish them: times relative to now,
+//! names by role, growing numbers by their order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use steelyard_core::api::EPOCH;
+use steelyard_core::api::{EPOCH, FAILURE};
 
 use crate::time::ago;
 
 /// A JSON value with `Eq` and `Hash`, in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Datum {
-    /// Nothing.
+    /// Null.
     Null,
-    /// True or false.
+    /// A boolean.
     Flag(bool),
-    /// A whole number.
+    /// An integer.
     Count(i64),
     /// A number in thousandths.
     Thousandths(i64),
     /// A time, in milliseconds before now; negative in the future.
     Ago(i64),
-    /// A text.
+    /// A string.
     Text(String),
-    /// Values in order.
+    /// A list.
     List(Vec<Datum>),
-    /// Values by name.
+    /// A map.
     Map(BTreeMap<String, Datum>),
 }
 
-/// What makes values canonical.
+/// The context that makes values canonical.
 #[derive(Clone, Debug)]
 pub(crate) struct Canon {
     pub(crate) now: Timestamp,
     pub(crate) horizon: SignedDuration,
-    /// The present leadership epoch.
+    /// The current leadership epoch.
     pub(crate) epoch: u64,
-    /// The present generation of the Rollout.
+    /// The current generation of the Rollout.
     pub(crate) rollout_generation: i64,
-    /// Generations of the Deployment, by their order: 0 is the present one.
+    /// Generations of the Deployment, by their order: 0 is the current one.
     pub(crate) generations: BTreeMap<i64, i64>,
-    /// New names of hashes, by the old ones.
+    /// New names of hashes, by the original ones.
     pub(crate) names: BTreeMap<String, String>,
 }
 
 impl Canon {
-    /// The value in canonical form.
+    /// Returns the value in canonical form.
     pub(crate) fn datum(&self, value: &Value) -> Datum {
         match value {
             Value::Null => Datum::Null,
@@ -66,10 +66,10 @@ impl Canon {
         }
     }
 
-    /// A field, unless no decision depends on it.
+    /// Returns a field in canonical form; `None` if no decision depends on it.
     fn field(&self, key: &str, value: &Value) -> Option<Datum> {
         match (key, value) {
-            // Texts for people, and when a condition changed.
+            // Messages, and transition times of conditions.
             ("message" | "lastTransitionTime", _) => None,
             ("epoch", Value::Number(epoch)) => Some(self.relation(epoch.as_u64().unwrap_or_default())),
             (EPOCH, Value::String(epoch)) => Some(self.relation(epoch.parse().unwrap_or_default())),
@@ -80,16 +80,19 @@ impl Canon {
             ("observedGeneration", Value::Number(number)) => {
                 Some(Datum::Flag(number.as_i64() == Some(self.rollout_generation)))
             }
-            ("revision", Value::String(text)) => {
-                // An intent may name a generation of the Deployment.
-                let order = text.parse().ok().and_then(|number: i64| self.generations.get(&number));
-                Some(order.map_or_else(|| self.text(text), |order| Datum::Count(*order)))
+            ("observedDeploymentGeneration", Value::Number(number)) => {
+                let order = number.as_i64().and_then(|number| self.generations.get(&number));
+                Some(Datum::Flag(order == Some(&0)))
+            }
+            // The record of a failure is JSON in a text.
+            (FAILURE, Value::String(text)) => {
+                Some(self.datum(&serde_json::from_str(text).unwrap_or_default()))
             }
             _ => Some(self.datum(value)),
         }
     }
 
-    /// How an epoch relates to the present one: that is all that is ever compared.
+    /// Returns how an epoch relates to the current one: no decision compares anything else.
     pub(crate) fn relation(&self, epoch: u64) -> Datum {
         Datum::Count(match epoch.cmp(&self.epoch) {
             _ if epoch == 0 => i64::MIN,
@@ -104,7 +107,7 @@ impl Canon {
         time.map_or_else(|| Datum::Text(self.renamed(text)), |at| Datum::Ago(ago(self.now, at, self.horizon)))
     }
 
-    /// The text with each hash in it renamed.
+    /// Returns the text with each hash renamed.
     pub(crate) fn renamed(&self, text: &str) -> String {
         let mut out = String::with_capacity(text.len());
         for part in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
@@ -116,7 +119,7 @@ impl Canon {
     }
 }
 
-/// Each value's place among all of them; 0 is the lowest.
+/// Returns each value's rank; 0 is the lowest.
 pub(crate) fn places<T: Ord + Clone>(values: impl IntoIterator<Item = T>) -> BTreeMap<T, i64> {
     values.into_iter().collect::<BTreeSet<_>>().into_iter().zip(0..).collect()
 }

@@ -1,16 +1,18 @@
-//! Objects as JSON, to the extent that a patch can reach them.
+//! Objects as JSON, limited to the fields that a patch can change.
 
 use serde_json::{Value, json};
-use steelyard_core::engine::{Deployment, Meta, ReplicaSet, Rollout, Route, Service};
+use steelyard_core::engine::{Deployment, Meta, ReplicaSet, Rollout, Service};
+use steelyard_core::traffic::Object;
 
 fn metadata(meta: &Meta) -> Value {
-    // One other client comes first: the API server restores a record that would lose its last
-    // entry.
+    // Another field manager is listed first, because the API server restores `managedFields` if the
+    // last entry is removed.
     let managers = ["other"].into_iter().chain(meta.managed.iter().map(|_| "steelyard"));
     json!({
         "name": meta.name, "uid": meta.uid, "generation": meta.generation,
         "labels": meta.labels, "annotations": meta.annotations,
         "managedFields": managers.collect::<Vec<_>>(),
+        "ownerReferences": meta.owners.iter().map(|uid| json!({"uid": uid})).collect::<Vec<_>>(),
     })
 }
 
@@ -29,7 +31,8 @@ pub(crate) fn deployment(d: &Deployment) -> Value {
 
 /// A `ReplicaSet`. Its template has no hash label, as in the snapshot.
 pub(crate) fn replica_set(set: &ReplicaSet) -> Value {
-    let owner = set.controller.as_ref().map(|uid| json!({"uid": uid, "controller": true}));
+    let controller = set.controller.as_ref().map(|uid| json!({"uid": uid, "controller": true}));
+    let others = set.meta.owners.iter().filter(|uid| Some(*uid) != set.controller.as_ref());
     let mut object = json!({
         "metadata": metadata(&set.meta),
         "spec": {
@@ -40,11 +43,12 @@ pub(crate) fn replica_set(set: &ReplicaSet) -> Value {
             "observedGeneration": set.observed_generation,
         },
     });
-    object["metadata"]["ownerReferences"] = owner.into_iter().collect();
+    object["metadata"]["ownerReferences"] =
+        controller.into_iter().chain(others.map(|uid| json!({"uid": uid}))).collect();
     object
 }
 
-/// A Service; its endpoints are objects of their own.
+/// A Service. Its endpoints are separate objects.
 pub(crate) fn service(service: &Service) -> Value {
     json!({
         "metadata": metadata(&service.meta),
@@ -53,11 +57,12 @@ pub(crate) fn service(service: &Service) -> Value {
 }
 
 /// A route.
-pub(crate) fn route(route: &Route) -> Value {
+pub(crate) fn route(route: &Object) -> Value {
+    let seen = &route.status["parents"][0]["conditions"][0]["observedGeneration"];
     json!({
         "metadata": metadata(&route.meta),
         "spec": route.spec,
-        "status": {"acceptance": format!("{:?}", route.acceptance)},
+        "status": {"behind": seen.as_i64() != Some(route.meta.generation)},
     })
 }
 

@@ -1,5 +1,5 @@
-//! What goes wrong between a leader and the API server: a leader that dies, writes that get lost,
-//! arrive late or are refused.
+//! Faults between a leader and the API server: the leader dies, or writes are lost, late or
+//! refused.
 
 use steelyard_core::engine::{Kind, RefusedWrite, Write};
 
@@ -8,7 +8,7 @@ use crate::{
     writes::{Own, Sent, target},
 };
 
-/// Admission that refuses each write of a kind.
+/// An admission policy that refuses each write of a kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Refusing {
     pub(crate) kind: Kind,
@@ -17,24 +17,24 @@ pub(crate) struct Refusing {
 }
 
 impl World {
-    /// Loses a write of the next plans: the first one after `writes` others. The leader gets no
-    /// answer and ends its reconcile there.
+    /// Loses a write of the next plans: the one after `writes` others. The leader gets no response
+    /// and ends its reconcile.
     pub fn lose(&mut self, writes: usize) {
         self.lost = Some(writes);
     }
 
-    /// From now on, admission refuses each write of this kind, with this code and message.
+    /// Lets admission refuse each write of this kind, with this code and message.
     pub fn refuse(&mut self, kind: Kind, code: u16, message: &str) {
         self.refusing = Some(Refusing { kind, code, message: message.into() });
     }
 
-    /// Admission refuses nothing any more.
+    /// Lets admission accept all writes again.
     pub fn accept(&mut self) {
         self.refusing = None;
     }
 
-    /// A reconcile that dies after this many of its writes; another leader takes over. The write
-    /// after them, if there is one, stays on its way: [`World::late`] delivers it.
+    /// Runs a reconcile whose leader dies after this many writes; another leader takes over. The
+    /// next write of the plan, if any, remains undelivered until [`World::late`].
     pub fn die_after(&mut self, writes: usize) {
         let decision = self.decide();
         self.snapshot.readings.clear();
@@ -56,13 +56,12 @@ impl World {
         self.snapshot.epoch += 1;
     }
 
-    /// The writes of former leaders that have not arrived yet, in the order in which they were
-    /// sent.
+    /// The undelivered writes of former leaders, in the order in which they were sent.
     pub fn in_flight(&self) -> &[Sent] {
         &self.in_flight
     }
 
-    /// Delivers the oldest write of a former leader; none without one.
+    /// Delivers the oldest write of a former leader, if there is one.
     pub fn late(&mut self) -> Option<Result<(), Rejection>> {
         if self.in_flight.is_empty() {
             return None;
@@ -77,7 +76,7 @@ impl World {
         Some(result)
     }
 
-    /// Whether this write of a plan gets through.
+    /// Returns an error if this write of a plan is lost.
     pub(crate) fn transport(&mut self) -> Result<(), Rejection> {
         self.lost = match self.lost {
             Some(0) => {
@@ -90,7 +89,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether admission lets this write pass.
+    /// Returns an error if admission refuses this write.
     pub(crate) fn admit(&self, write: &Write) -> Result<(), Rejection> {
         let (verb, kind, name) = target(write);
         match &self.refusing {

@@ -1,29 +1,35 @@
-//! What holds in every world that can be reached, whatever happened before.
+//! Invariants of every reachable world, whatever happened before.
 //!
-//! The contract's invariants, to the extent that one world shows them. Those about two worlds are
-//! tests: that a second decision is empty, that a stale write changes nothing.
+//! The contract's invariants that a single world shows. Those about two worlds are tests: that a
+//! second decision is empty, and that a stale write changes nothing.
 
-use steelyard_core::api::HASH;
+use steelyard_core::{
+    api::{FAILED, HASH},
+    engine::Service,
+    traffic::Object,
+};
 
-use crate::World;
+use crate::{World, world::weight};
 
 /// When an invariant must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// After each write.
     EveryWrite,
-    /// After each plan: two objects can't change in one write, but they do in one reconcile.
+    /// After each plan: two objects can't change in one write, but they change in one reconcile.
     EveryPlan,
 }
 
-/// Something that must hold.
+/// An invariant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Invariant {
     /// The canary has a weight on the route only while its Service has ready pods.
     CanaryIsReady,
-    /// The route gives no weight to a revision that is marked as failed.
+    /// A route gives no weight to a revision that it marks as failed.
+    MarkedRouteIsEmpty,
+    /// No route gives weight to a revision that any object marks as failed.
     RouteAvoidsFailed,
-    /// The Service that clients use keeps a ready pod.
+    /// The Service that clients use has a ready pod, if any pod that it may select is ready.
     ServiceIsReady,
     /// The Service that clients use is not pinned to a revision that is marked as failed.
     ServiceAvoidsFailed,
@@ -32,9 +38,10 @@ pub enum Invariant {
 }
 
 impl Invariant {
-    /// All of them.
-    pub const ALL: [Self; 5] = [
+    /// All invariants.
+    pub const ALL: [Self; 6] = [
         Self::CanaryIsReady,
+        Self::MarkedRouteIsEmpty,
         Self::RouteAvoidsFailed,
         Self::ServiceIsReady,
         Self::ServiceAvoidsFailed,
@@ -43,13 +50,13 @@ impl Invariant {
 
     fn scope(self) -> Scope {
         match self {
-            Self::ServiceAvoidsFailed => Scope::EveryPlan,
+            Self::RouteAvoidsFailed | Self::ServiceAvoidsFailed => Scope::EveryPlan,
             _ => Scope::EveryWrite,
         }
     }
 
     fn holds(self, world: &World) -> bool {
-        // A Deployment of no replicas has no ready pod, whoever owns its pods at that time.
+        // A Deployment with 0 replicas has no ready pod, whichever ReplicaSet owns its pods.
         let asleep = world.snapshot.deployment.as_ref().is_none_or(|d| d.replicas == 0);
         let service = |name| world.snapshot.services.iter().find(|service| service.meta.name == name);
         let canary = service("web-canary").filter(|_| world.weight() > 0);
@@ -58,10 +65,25 @@ impl Invariant {
             Self::CanaryIsReady => {
                 asleep || world.weight() == 0 || canary.is_some_and(|canary| !canary.ready.is_empty())
             }
+            Self::MarkedRouteIsEmpty => {
+                let canary = service("web-canary").and_then(|canary| canary.selector.get(HASH));
+                let marked = |route: &&Object| {
+                    let marks = route.meta.annotations.get(FAILED);
+                    marks.is_some_and(|marks| {
+                        marks.split(',').any(|mark| Some(mark) == canary.map(String::as_str))
+                    })
+                };
+                world.snapshot.routes.iter().filter(marked).all(|route| weight(route).unwrap_or(0) == 0)
+            }
             Self::RouteAvoidsFailed => {
                 !canary.and_then(|canary| canary.selector.get(HASH)).is_some_and(failed)
             }
-            Self::ServiceIsReady => asleep || service("web").is_none_or(|service| !service.ready.is_empty()),
+            Self::ServiceIsReady => {
+                let serves = |service: &Service| {
+                    !service.ready.is_empty() || world.selectable(service).next().is_none()
+                };
+                asleep || service("web").is_none_or(serves)
+            }
             Self::ServiceAvoidsFailed => {
                 !service("web").and_then(|service| service.selector.get(HASH)).is_some_and(failed)
             }
@@ -76,7 +98,7 @@ impl Invariant {
 }
 
 impl World {
-    /// The invariants that don't hold although they must after each write.
+    /// Returns the invariants that must hold after each write but do not.
     pub fn violations(&self) -> Vec<Invariant> {
         self.violated(Scope::EveryWrite)
     }

@@ -2,9 +2,9 @@
 //! and the faults that a controller must survive. The same `decide` runs here and in the daemon.
 //!
 //! A test builds a [`World`], changes it as a user, another client or a fault would, and reconciles
-//! until something holds. [`World::check`] asserts every [`Invariant`] after each write, so each
-//! prefix of each plan is a world that a crash may leave behind. [`World::state`] is the world as a
-//! value with `Eq` and `Hash`, for a model checker.
+//! until a condition holds. [`World::check`] asserts every [`Invariant`] after each write, so each
+//! prefix of each plan is checked as a world that a crash could leave. [`World::state`] is the
+//! world as a value with `Eq` and `Hash`, for a model checker.
 //!
 //! # What is modeled, and by which rule of Kubernetes
 //!
@@ -15,23 +15,24 @@
 //!   `k8s.io/apiserver/pkg/endpoints/handlers/patch.go`).
 //! - The Deployment controller: the oldest owned `ReplicaSet` with the template is the new one
 //!   (`FindNewReplicaSet`); a saturated new one replaces the others, also while the Deployment is
-//!   paused (`scale`, `IsSaturated`); a single active one gets the Deployment's size; a Deployment
-//!   that is not paused gets a `ReplicaSet` of its template
-//!   (`pkg/controller/deployment/{sync,rolling}.go`, `util/deployment_util.go`).
-//! - The `ReplicaSet` controller creates and deletes pods (`pkg/controller/replicaset`). The kubelet
-//!   makes them ready. The endpoints controller lists the ready pods of each Service
+//!   paused (`scale`, `IsSaturated`); a single active one gets the Deployment's size; of several
+//!   active ones the largest gets what the sum lacks; a Deployment that is not paused gets a
+//!   `ReplicaSet` of its template, and a rolling update to it with surge, which stops where pods do
+//!   not get ready (`pkg/controller/deployment/{sync,rolling}.go`, `util/deployment_util.go`).
+//! - The `ReplicaSet` controller creates and deletes pods (`pkg/controller/replicaset`). The
+//!   kubelet makes them ready. The endpoints controller lists the ready pods of each Service
 //!   (`pkg/controller/endpointslice`). The router accepts a changed route (Gateway API,
 //!   `RouteParentStatus`).
 //! - Admission: a changed template comes back paused and labeled as held.
 //!
 //! # What is left out
 //!
-//! Surge and unavailability of a native rolling update (it is one step), pods that crash or start
-//! slowly (a test writes that into the snapshot), connections and requests, garbage collection,
-//! several gateways for one route, and caches that lag behind the API server: a reconcile reads the
-//! present world, and staleness enters only as late writes.
+//! Unavailability of a native rolling update (it only surges), pods that crash or start
+//! slowly (a test sets that in the snapshot), connections and requests, garbage collection, several
+//! gateways for one route, and caches that lag behind the API server: a reconcile reads the current
+//! world, and staleness occurs only as late writes.
 
-// This crate is test support: a world in which a test's own assumption fails must end that test.
+// This crate is test support: a failed assumption must end the test.
 #![allow(
     clippy::panic,
     clippy::missing_panics_doc,

@@ -1,30 +1,30 @@
-//! What metrics sources and the router answer: a few cases instead of numbers.
+//! The answers of metric sources and the router: a few cases instead of numbers.
 //!
-//! The rules compare a value with a bound, so one value on each side of the bound stands for all.
-//! An enum has `Eq` and `Hash`, which `f64` lacks.
+//! The rules compare a value with a bound, so one value on each side of the bound covers all. An
+//! enum has `Eq` and `Hash`, which `f64` lacks.
 
 use steelyard_core::analysis::{ErrorClass, Outcome};
 
-/// What each metric of the policy answers.
+/// The answer for each metric of the policy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Measurement {
     /// A value within every bound of the policies used here.
     #[default]
     Good,
-    /// A value outside of them.
+    /// A value outside these bounds.
     Bad,
     /// No series matched.
     NoData,
-    /// Fewer requests than the policy asks for.
+    /// Fewer requests than the policy requires.
     TooFew,
-    /// The source answered with an error of its own.
+    /// The source returned an error.
     ServerError,
-    /// There was no connection to the source.
+    /// The source was unreachable.
     Unreachable,
 }
 
 impl Measurement {
-    /// The answer as the engine reads it.
+    /// Returns the answer as the engine reads it.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Good => Outcome::Value(1.0),
@@ -37,17 +37,17 @@ impl Measurement {
     }
 }
 
-/// What the router answers when it is queried for the canary's share of the requests.
+/// The router's answer to the query for the canary's share of the requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Share {
-    /// A whole percentage, 0 to 100.
+    /// An integer percentage, 0 to 100.
     Percent(u8),
-    /// No number, as when there were no requests.
+    /// No number, for example without requests.
     Silent,
 }
 
 impl Share {
-    /// The answer as the engine reads it.
+    /// Returns the answer as the engine reads it.
     pub fn outcome(self) -> Outcome {
         match self {
             Self::Percent(percent) => Outcome::Value(f64::from(percent) / 100.0),

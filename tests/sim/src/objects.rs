@@ -1,28 +1,34 @@
-//! The objects that a world begins with, and those that the controllers make.
+//! The objects of the initial world, and those that the controllers create.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use steelyard_core::{
     api::{self, RolloutStatus},
-    engine::{Deployment, Exposure, Meta, Pod, Policy, ReplicaSet, Rollout, Route, Service, Snapshot, Turn},
-    traffic::gateway::Acceptance,
+    engine::{
+        Capacity, Deployment, Exposure, Meta, Pod, PolicyState, ReplicaSet, Rollout, Service, Snapshot,
+    },
+    policy::{Faults, compile},
+    traffic::{Object, gateway::HTTP_ROUTE},
 };
 
+/// The namespace of all objects.
+pub(crate) const NAMESPACE: &str = "ns";
 /// The uid of the Deployment.
 pub(crate) const DEPLOYMENT_UID: &str = "uid-web";
 /// The uid of the Rollout.
 pub(crate) const ROLLOUT_UID: &str = "uid-web-rollout";
-/// The hash of the `ReplicaSet` that serves at the beginning.
+/// The hash of the initial stable `ReplicaSet`.
 pub(crate) const FIRST_HASH: &str = "s1";
 
-/// An object of generation 1 with this name, and a uid that is made of it.
+/// Metadata of generation 1 with this name, and a uid derived from it.
 pub(crate) fn meta(name: &str) -> Meta {
-    Meta { name: name.into(), uid: format!("uid-{name}"), generation: 1, ..Meta::default() }
+    let (namespace, uid) = (NAMESPACE.to_owned(), format!("uid-{name}"));
+    Meta { namespace, name: name.into(), uid, generation: 1, ..Meta::default() }
 }
 
-/// Four replicas of `demo:v1`.
+/// The Deployment: four replicas of `demo:v1`.
 pub(crate) fn deployment() -> Deployment {
     Deployment {
         meta: Meta { annotations: [(api::POLICY.into(), "p".into())].into(), ..meta("web") },
@@ -46,7 +52,7 @@ pub(crate) fn template(image: &str) -> Value {
     })
 }
 
-/// The `ReplicaSet` that serves at the beginning.
+/// The initial stable `ReplicaSet`.
 pub(crate) fn stable(deployment: &Deployment) -> ReplicaSet {
     let mut meta = meta("web-s1");
     meta.labels.insert(api::HASH.into(), FIRST_HASH.into());
@@ -64,7 +70,7 @@ pub(crate) fn stable(deployment: &Deployment) -> ReplicaSet {
     }
 }
 
-/// A Service over the pods of `app: web`.
+/// A Service that selects `app: web`.
 pub(crate) fn service() -> Service {
     Service {
         meta: meta("web"),
@@ -72,17 +78,27 @@ pub(crate) fn service() -> Service {
         ports: json!([{"port": 80}]),
         exposure: Exposure::Cluster,
         ready: BTreeSet::new(),
-        strangers: BTreeSet::new(),
-        rivals: Vec::new(),
+        unrelated_pods: BTreeSet::new(),
+        claimants: Vec::new(),
     }
 }
 
-/// A route whose only rule leads to Service `web`.
-pub(crate) fn route() -> Route {
-    Route { meta: meta("web"), spec: plain_route(), acceptance: Acceptance::Accepted }
+/// A route whose only rule sends to Service `web`.
+pub(crate) fn route() -> Object {
+    let mut route =
+        Object { resource: HTTP_ROUTE, meta: meta("web"), spec: plain_route(), status: Value::Null };
+    accept(&mut route);
+    route
 }
 
-/// The `spec` of a route as the user applies it: everything to Service `web`.
+/// Lets the gateway accept a route in its current generation.
+pub(crate) fn accept(route: &mut Object) {
+    let seen = route.meta.generation;
+    let accepted = json!({"type": "Accepted", "status": "True", "observedGeneration": seen});
+    route.status = json!({"parents": [{"parentRef": {"name": "gw"}, "conditions": [accepted]}]});
+}
+
+/// The `spec` of a route as the user applies it: all traffic to Service `web`.
 pub(crate) fn plain_route() -> Value {
     json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]})
 }
@@ -90,7 +106,7 @@ pub(crate) fn plain_route() -> Value {
 /// A Rollout without an intent.
 pub(crate) fn rollout() -> Rollout {
     Rollout {
-        meta: Meta { uid: ROLLOUT_UID.into(), ..meta("web") },
+        meta: Meta { uid: ROLLOUT_UID.into(), owners: [DEPLOYMENT_UID.into()].into(), ..meta("web") },
         finalizers: Vec::new(),
         owner: DEPLOYMENT_UID.into(),
         spec: api::RolloutSpec::default(),
@@ -98,12 +114,12 @@ pub(crate) fn rollout() -> Rollout {
     }
 }
 
-/// Two steps of five seconds by weight, and one metric.
+/// A policy of two steps of five seconds each by weight, and one metric.
 pub(crate) fn policy() -> api::RolloutPolicySpec {
     let policy = json!({
         "strategy": {"canary": {"steps": [
-            {"weight": 25, "hold": "5s"},
-            {"weight": 50, "hold": "5s"},
+            {"weight": 25, "duration": "5s"},
+            {"weight": 50, "duration": "5s"},
         ]}},
         "traffic": {"gatewayAPI": {}},
         "analysis": {"settle": "1s", "interval": "1s", "metrics": [{
@@ -114,13 +130,13 @@ pub(crate) fn policy() -> api::RolloutPolicySpec {
     serde_json::from_value(policy).expect("the policy has the shape of the API")
 }
 
-/// A pod of a `ReplicaSet`, not yet ready.
+/// A pod of a `ReplicaSet` that is not ready yet.
 pub(crate) fn pod(name: String, hash: &str) -> Pod {
     let unready = Some("ContainersNotReady: [app]".to_owned());
-    Pod { name, hash: hash.into(), trouble: None, unready, restarts: 0, deleting: false }
+    Pod { name, hash: hash.into(), trouble: None, unready, restarts: None, deleting: false }
 }
 
-/// Everything above, before any controller has run.
+/// All objects above, before any controller has run.
 pub(crate) fn snapshot() -> Snapshot {
     let deployment = deployment();
     Snapshot {
@@ -128,16 +144,18 @@ pub(crate) fn snapshot() -> Snapshot {
         epoch: 1,
         drain: SignedDuration::from_secs(2),
         router: None,
-        turn: Turn::Free,
-        gated: true,
-        namespace: "ns".into(),
+        capacity: Capacity::Free,
+        hold_enforced: true,
+        namespace: NAMESPACE.into(),
         name: "web".into(),
         rollout: Some(rollout()),
-        policy: Policy::Found(policy()),
+        policy: PolicyState::from(compile(&policy()).map(Arc::new).map_err(Faults)),
+        begun: None,
         replica_sets: vec![stable(&deployment)],
         deployment: Some(deployment),
         services: vec![service()],
         taken: BTreeSet::new(),
+        left_behind: Vec::new(),
         pods: Vec::new(),
         routes: vec![route()],
         readings: Vec::new(),

@@ -1,23 +1,17 @@
-//! What users do: push, scale, set intents.
+//! Actions of users: push, scale, set intents.
 
 use serde_json::json;
-use steelyard_core::{
-    api::{self, RolloutPolicySpec, RolloutSpec},
-    engine::Policy,
-};
+use steelyard_core::api::{self, RolloutPolicySpec, RolloutSpec};
 
 use crate::World;
 
 impl World {
-    /// The policy, to be changed before a rollout.
+    /// The policy as written. A rollout in progress keeps the policy that it started with.
     pub fn policy(&mut self) -> &mut RolloutPolicySpec {
-        match &mut self.snapshot.policy {
-            Policy::Found(spec) => spec,
-            other => panic!("there is no policy: {other:?}"),
-        }
+        &mut self.written
     }
 
-    /// Pushes an image, as admission lets it through: held.
+    /// Pushes an image. Admission holds the Deployment.
     pub fn push(&mut self, image: &str) {
         let d = self.snapshot.deployment.as_mut().expect("there is a Deployment");
         d.template["spec"]["containers"][0]["image"] = json!(image);
@@ -34,8 +28,8 @@ impl World {
         self.settle();
     }
 
-    /// Changes the intents in the Rollout's spec; `change` gets the canary's revision too, empty
-    /// before there is one.
+    /// Changes the intents in the Rollout's spec. `change` also gets the canary's revision, which
+    /// is empty before there is one.
     pub fn want(&mut self, change: impl FnOnce(&mut RolloutSpec, &str)) {
         let r = self.snapshot.rollout.as_mut().expect("there is a Rollout");
         let revision = r.status.canary.as_ref().map(|canary| canary.revision.clone()).unwrap_or_default();

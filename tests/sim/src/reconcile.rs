@@ -1,55 +1,66 @@
-//! One reconcile: decide, apply, take the answers. And many of them, in virtual time.
+//! Reconciles in virtual time: decide, apply, receive answers.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
-use steelyard_core::engine::{Answer, Decision, Reading, call_name};
+use steelyard_core::{
+    engine::{Answer, Decision, Inquiry, Reading},
+    policy::Request,
+};
 
 use crate::{Rejection, World, invariants::Scope, writes::Own};
 
-/// More reconciles than any rollout here needs.
+/// The lookback of the source, as in its default settings.
+const LOOKBACK: Duration = Duration::from_mins(2);
+/// More reconciles than any rollout in these tests needs.
 const MANY: usize = 2000;
-/// More than any test needs: one that waits in a loop of its own fails instead of running forever.
+/// More than any test needs, so that an endless loop fails.
 const ENDLESS: usize = 20 * MANY;
 
-/// What a reconcile did.
+/// The result of a reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reconciled {
-    /// How many writes were planned.
+    /// The number of planned writes.
     pub planned: usize,
-    /// How many of them were applied.
+    /// The number of applied writes.
     pub applied: usize,
-    /// How many measurements were made.
+    /// The number of measurements.
     pub measured: usize,
     /// Why not all writes were applied.
     pub rejection: Option<Rejection>,
-    /// When to reconcile again if nothing changes until then.
+    /// When to reconcile next if nothing changes until then.
     pub wake: Option<Timestamp>,
 }
 
 impl World {
-    /// One reconcile, and what the controllers make of each of its writes. Time stands still.
+    /// Runs one reconcile, and the controllers after each of its writes. Time does not advance.
     pub fn reconcile(&mut self) -> Reconciled {
         self.reconciles += 1;
-        assert!(self.reconciles < ENDLESS, "no end: {:?}", self.status());
+        assert!(self.reconciles < ENDLESS, "too many reconciles: {:?}", self.status());
         let decision = self.decide();
         let readings = std::mem::take(&mut self.snapshot.readings);
         let answers = std::mem::take(&mut self.snapshot.answers);
         self.snapshot.refused.clear();
         let (mut own, mut applied, mut status, mut rejection) = (Own::default(), 0, false, None);
-        for write in &decision.writes {
+        for (at, write) in decision.writes.iter().enumerate() {
             let sent = self.send(write, &own);
             if let Err(why) = self.transport().and_then(|()| self.arrive(&sent, &mut own)) {
-                rejection = Some(why);
+                rejection.get_or_insert(why);
+                // A failed withdrawal does not stop the others.
+                if at < decision.withdrawals {
+                    continue;
+                }
                 break;
             }
             applied += 1;
             status |= crate::writes::status_in(write).is_some();
             self.settle();
-            // Each prefix of a plan is a world that a crash may leave behind.
+            // A crash can leave each prefix of a plan.
             self.check();
         }
         self.settle();
         if rejection.is_some() && !status {
-            // Without the status, no tally has counted the answers.
+            // Without the status write, no tally has counted the answers.
             (self.snapshot.readings, self.snapshot.answers) = (readings, answers);
         }
         if let Some(Rejection::Refused(refused)) = &rejection {
@@ -57,44 +68,41 @@ impl World {
         }
         if rejection.is_none() {
             self.check_after_plan();
-            self.ask(&decision);
+            self.query(&decision);
             self.check();
         }
         let (planned, measured) = (decision.writes.len(), decision.asks.len());
         Reconciled { planned, applied, measured, rejection, wake: decision.wake }
     }
 
-    /// Makes the measurements and calls of a decision.
-    fn ask(&mut self, decision: &Decision) {
+    /// Makes the measurements and webhook calls of a decision.
+    fn query(&mut self, decision: &Decision) {
         for ask in &decision.asks {
-            // No metric of a policy has a slash in its name.
-            let outcome =
-                if ask.metric.contains('/') { self.share.outcome() } else { self.measurement.outcome() };
-            let (revision, metric, query) = (ask.revision.clone(), ask.metric.clone(), ask.query.clone());
-            self.snapshot.readings.push(Reading {
-                revision,
-                step: ask.step,
-                metric,
-                query,
-                at: ask.at,
-                outcome,
-            });
+            let outcome = match &ask.inquiry {
+                Inquiry::RouterShare => self.share.outcome(),
+                Inquiry::Metric(_) | Inquiry::Webhook { .. } => self.measurement.outcome(),
+            };
+            let (revision, step, at) = (ask.revision.clone(), ask.step, ask.at);
+            let (inquiry, query) = (ask.inquiry.clone(), ask.request.text().to_owned());
+            let Request::Prometheus(request) = &ask.request;
+            let lookback = request.terms.max_sample_age.unwrap_or(LOOKBACK);
+            self.snapshot.readings.push(Reading { revision, step, inquiry, query, at, lookback, outcome });
         }
         for call in &decision.calls {
             let (revision, step, attempt, at) =
                 (call.revision.clone(), call.step, call.attempt, self.snapshot.now);
             match self.webhook {
-                Some((word, said)) => {
-                    let said = said.to_owned();
-                    self.snapshot.answers.push(Answer { revision, step, attempt, at, word, said });
+                Some((approval, response)) => {
+                    let response = response.to_owned();
+                    self.snapshot.answers.push(Answer { revision, step, attempt, at, approval, response });
                 }
-                None => drop(self.snapshot.asking.insert(call_name(step, attempt))),
+                None => drop(self.snapshot.asking.insert(call.inquiry())),
             }
             self.calls.push(call.clone());
         }
     }
 
-    /// One reconcile; if it has nothing to write or to measure, time goes on to the next one.
+    /// Runs one reconcile. If it has nothing to write or to measure, time advances to the next one.
     /// Returns whether there is a next one.
     pub fn proceed(&mut self) -> bool {
         let done = self.reconcile();
@@ -107,10 +115,10 @@ impl World {
         done.wake.is_some()
     }
 
-    /// Proceeds until `there`. Panics if nothing is left to do before that.
-    pub fn until(&mut self, there: impl Fn(&Self) -> bool) {
+    /// Proceeds until `reached` returns true. Panics if nothing is left to do before that.
+    pub fn until(&mut self, reached: impl Fn(&Self) -> bool) {
         for _ in 0..MANY {
-            if there(self) {
+            if reached(self) {
                 return;
             }
             assert!(self.proceed(), "nothing is left to do: {:?}", self.status());
@@ -119,16 +127,16 @@ impl World {
     }
 
     /// Proceeds until nothing is left to do.
-    pub fn rest(&mut self) {
+    pub fn until_idle(&mut self) {
         for _ in 0..MANY {
             if !self.proceed() {
                 return;
             }
         }
-        panic!("no rest after {MANY} reconciles: {:?}", self.status());
+        panic!("not idle after {MANY} reconciles: {:?}", self.status());
     }
 
-    /// Asserts what holds in every world that can be reached.
+    /// Asserts the invariants that hold after each write.
     pub fn check(&self) {
         self.assert(Scope::EveryWrite);
     }

@@ -1,22 +1,22 @@
-//! The world as a canonical value: two worlds with equal states behave alike from here on.
+//! The world as a canonical value: two worlds with equal states behave alike from this point on.
 //!
 //! What is abstracted, and why that is sound:
-//! - Times are relative to now and capped at the horizon, a span beyond which no rule can tell two
-//!   times apart. With a window gate the clock itself is a part of the state.
+//! - Times are relative to now and capped at the horizon, a span beyond which no rule can
+//!   distinguish two times. With a window gate the absolute time is also part of the state.
 //! - Resource versions are left out: a stale write can never apply, so it is left out as well.
 //! - Hashes, and names made of them, become roles: `stable`, `canary`, or a number.
 //! - Generations, creation times and the numbers of `ReplicaSets` become their order. Epochs become
-//!   their relation to the present one.
-//! - Texts for people and transition times of conditions are left out: no decision reads them.
-//! - What only a test reads (`weights`, `started`, `calls`) is left out.
+//!   their relation to the current one.
+//! - Messages and transition times of conditions are left out: no decision reads them.
+//! - Fields that only tests read (`weights`, `started`, `calls`) are left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use steelyard_core::{
-    api::Word,
-    engine::{Meta, Policy, ReplicaSet, Service, Snapshot, Write},
+    api::Approval,
+    engine::{Inquiry, Meta, ReplicaSet, Service, Snapshot, Write},
 };
 
 use crate::{
@@ -38,38 +38,40 @@ pub struct State {
     pub rollout: Datum,
     /// The policy.
     pub policy: Datum,
-    /// The `ReplicaSets`, in no order.
+    /// The `ReplicaSets`, unordered.
     pub replica_sets: BTreeSet<Datum>,
-    /// The pods, in no order.
+    /// The pods, unordered.
     pub pods: BTreeSet<Datum>,
-    /// The Services with their endpoints, in no order.
+    /// The Services with their endpoints, unordered.
     pub services: BTreeSet<Datum>,
-    /// The routes, in no order.
+    /// The routes, unordered.
     pub routes: BTreeSet<Datum>,
-    /// Answers that the next reconcile reads, and what else it reads beside objects.
+    /// Answers that the next reconcile reads, and its other inputs that are not objects.
     pub inputs: Datum,
-    /// The former leaders' writes that could still be applied, in the order in which they arrive.
+    /// The former leaders' writes that could still be applied, in order of arrival.
     pub in_flight: Vec<Datum>,
-    /// What the sources, the router and the webhooks answer from now on.
+    /// The answers of the sources, the router and the webhooks from now on.
     pub sources: (Measurement, Share, Option<(String, &'static str)>),
     /// The controllers that are stopped.
     pub stopped: BTreeSet<Actor>,
     /// Revisions that must get no traffic.
     pub failed: BTreeSet<String>,
-    /// Whether admission alters templates, the write that gets lost, and what admission refuses.
+    /// Whether admission alters templates, which write is lost, and what admission refuses.
     pub faults: (bool, Option<usize>, Option<Datum>),
+    /// Images that cannot be pulled.
+    pub broken: BTreeSet<String>,
 }
 
 impl World {
-    /// The canonical value of this world.
+    /// Returns the canonical value of this world.
     pub fn state(&self) -> State {
         let s = &self.snapshot;
         let late = self.late_writes();
-        let canon = canon(s, &late);
+        let canon = canon(self, &late);
         let datum = |value: Value| canon.datum(&value);
         let sets = sets(s);
         let claims = claims(s);
-        let word = |(word, said): (Word, &'static str)| (format!("{word:?}"), said);
+        let approval = |(approval, response): (Approval, &'static str)| (format!("{approval:?}"), response);
         State {
             deployment: s.deployment.as_ref().map_or(Datum::Null, |d| {
                 let mut value = content::deployment(d);
@@ -83,7 +85,7 @@ impl World {
                     "owner": r.owner, "spec": r.spec, "status": r.status,
                 }))
             }),
-            policy: datum(policy(&s.policy)),
+            policy: datum(self.named()),
             replica_sets: sets.into_iter().map(datum).collect(),
             pods: s
                 .pods
@@ -105,13 +107,14 @@ impl World {
                     datum(value)
                 })
                 .collect(),
-            inputs: datum(inputs(s)),
+            inputs: datum(inputs(self)),
             in_flight: late.into_iter().map(datum).collect(),
-            sources: (self.measurement, self.share, self.webhook.map(word)),
+            sources: (self.measurement, self.share, self.webhook.map(approval)),
             stopped: self.stopped.clone(),
-            // One that is known nowhere else can't get traffic.
+            // A revision that is known nowhere else can't get traffic.
             failed: self.failed.iter().filter_map(|hash| canon.names.get(hash).cloned()).collect(),
             faults: (self.altering, self.lost, self.refusing.as_ref().map(|it| datum(refusing(it)))),
+            broken: self.broken.clone(),
         }
     }
 
@@ -119,13 +122,13 @@ impl World {
         if self.in_flight.is_empty() {
             return Vec::new();
         }
-        // What a test changed in place has no new version yet.
+        // Objects that a test changed in place have no new version yet.
         let mut noted = self.clone();
         noted.versions.note(&mut noted.snapshot);
         self.in_flight.iter().filter_map(|sent| noted.could_apply(sent)).collect()
     }
 
-    /// A write that can still be applied: a create may, once its name is free.
+    /// Returns a write if it can still be applied. A create can, once its name is free.
     fn could_apply(&self, sent: &Sent) -> Option<Value> {
         let (verb, kind, name) = target(&sent.write);
         let body = match &sent.write {
@@ -139,38 +142,37 @@ impl World {
     }
 }
 
-fn canon(s: &Snapshot, late: &[Value]) -> Canon {
+fn canon(world: &World, late: &[Value]) -> Canon {
+    let s = &world.snapshot;
     let d = s.deployment.as_ref().map_or(0, |d| d.meta.generation);
     let r = s.rollout.as_ref();
     let versions = r.into_iter().flat_map(|r| [&r.status.stable, &r.status.canary]).flatten();
-    let intents = r.map(|r| serde_json::to_value(&r.spec).unwrap_or_default()).unwrap_or_default();
-    let intents = intents.as_object().into_iter().flat_map(|fields| fields.values());
-    let named = intents.filter_map(|intent| intent["revision"].as_str()?.parse().ok());
-    let known = versions.map(|version| version.generation).chain(named).chain([d]);
+    let known = versions.map(|version| version.generation).chain([d]);
     let order = places(known.chain(late.iter().flat_map(generations)));
     let mut canon = Canon {
         now: s.now,
-        horizon: horizon(s),
+        horizon: horizon(world),
         epoch: s.epoch,
         rollout_generation: r.map_or(0, |r| r.meta.generation),
         generations: order.iter().map(|(number, place)| (*number, place - order[&d])).collect(),
         names: BTreeMap::new(),
     };
-    canon.names = names(s, &canon, late);
+    canon.names = names(world, &canon, late);
     canon
 }
 
-/// The generations of the Deployment that a status on its way names.
+/// The generations of the Deployment in a status write that has not arrived yet.
 fn generations(late: &Value) -> Vec<i64> {
     let status = &late["body"]["status"];
     ["stable", "canary"].iter().filter_map(|role| status[role]["generation"].as_i64()).collect()
 }
 
-/// A new name for each hash: its role; for those without one, their place among `ReplicaSets` that
-/// are compared without their hashes, and then in the history, the latest first.
-fn names(s: &Snapshot, canon: &Canon, late: &[Value]) -> BTreeMap<String, String> {
+/// A new name for each hash: its role, or else its rank among the `ReplicaSets`, compared without
+/// their hashes, and then in the history, latest first.
+fn names(world: &World, canon: &Canon, late: &[Value]) -> BTreeMap<String, String> {
+    let s = &world.snapshot;
     let mut names = BTreeMap::new();
-    // Steelyard's hashes begin with 0: whether one does is part of what it says.
+    // Steelyard's hashes begin with 0: the new names preserve that.
     let mut add = |hash: &str, name: String| {
         let minted = if hash.starts_with('0') { "0" } else { "" };
         if !hash.is_empty() {
@@ -196,12 +198,13 @@ fn names(s: &Snapshot, canon: &Canon, late: &[Value]) -> BTreeMap<String, String
     for (at, hash) in history.flat_map(|past| [&past.revision, &past.before]).enumerate() {
         add(hash, format!("past{at}"));
     }
-    // What is left is on its way, or named by an intent or a mark after its end.
+    // The remaining hashes are in undelivered writes, or in intents and marks that outlived their
+    // revision.
     let rollout = s.rollout.iter().map(content::rollout);
     let services = s.services.iter().map(content::service);
     let objects = rollout.chain(services).chain(s.routes.iter().map(content::route));
     let texts: String =
-        late.iter().cloned().chain(objects).chain([inputs(s)]).map(|it| it.to_string()).collect();
+        late.iter().cloned().chain(objects).chain([inputs(world)]).map(|it| it.to_string()).collect();
     let minted = texts.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.starts_with("0a"));
     for (at, hash) in minted.enumerate() {
         add(hash, format!("other{at}"));
@@ -212,11 +215,11 @@ fn names(s: &Snapshot, canon: &Canon, late: &[Value]) -> BTreeMap<String, String
 fn meta(meta: &Meta) -> Value {
     json!({
         "name": meta.name, "uid": meta.uid, "deleting": meta.deleting, "labels": meta.labels,
-        "annotations": meta.annotations, "epoch": meta.epoch, "managed": meta.managed,
+        "annotations": meta.annotations, "owners": meta.owners, "epoch": meta.epoch, "managed": meta.managed,
     })
 }
 
-/// The `ReplicaSets`, with their age and their number by order.
+/// The `ReplicaSets`, with their age and their number as ranks.
 fn sets(s: &Snapshot) -> Vec<Value> {
     let ages = places(s.replica_sets.iter().map(|set| set.meta.created));
     let numbers = places(s.replica_sets.iter().filter_map(|set| number(&set.meta)));
@@ -240,41 +243,36 @@ fn sets(s: &Snapshot) -> Vec<Value> {
     s.replica_sets.iter().map(one).collect()
 }
 
-/// The order in which Rollouts that claim a Service were created: that is all that decides.
+/// The order in which the Rollouts that claim a Service were created: only the order affects
+/// decisions.
 fn claims(s: &Snapshot) -> BTreeMap<Option<Timestamp>, i64> {
-    let rivals = s.services.iter().flat_map(|service| &service.rivals);
-    places(rivals.map(|rival| rival.claim.since).chain(s.rollout.iter().map(|r| r.meta.created)))
+    let claimants = s.services.iter().flat_map(|service| &service.claimants);
+    places(claimants.map(|claimant| claimant.claim.since).chain(s.rollout.iter().map(|r| r.meta.created)))
 }
 
 fn service(service: &Service, claims: &BTreeMap<Option<Timestamp>, i64>) -> Value {
     let mut value = content::service(service);
     value["metadata"] = meta(&service.meta);
     value["ready"] = json!(service.ready);
-    value["strangers"] = json!(service.strangers);
+    value["unrelated_pods"] = json!(service.unrelated_pods);
     value["exposure"] = json!(format!("{:?}", service.exposure));
-    let rivals = service.rivals.iter().map(|rival| {
-        let claim = &rival.claim;
-        json!([rival.deployment, claim.idle, claims.get(&claim.since), claim.uid, rival.pods])
+    let claimants = service.claimants.iter().map(|claimant| {
+        let claim = &claimant.claim;
+        json!([claimant.deployment, claim.idle, claims.get(&claim.since), claim.uid, claimant.pods])
     });
-    value["rivals"] = rivals.collect();
+    value["claimants"] = claimants.collect();
     value
 }
 
-fn policy(policy: &Policy) -> Value {
-    match policy {
-        Policy::Found(spec) => json!(spec),
-        other => json!(format!("{other:?}")),
-    }
-}
-
-fn inputs(s: &Snapshot) -> Value {
+fn inputs(world: &World) -> Value {
+    let s = &world.snapshot;
     let readings: Vec<_> = s
         .readings
         .iter()
         .map(|it| {
             json!({
-                "revision": it.revision, "step": it.step, "metric": it.metric, "query": it.query, "at": it.at,
-                "outcome": it.outcome,
+                "revision": it.revision, "step": it.step, "inquiry": it.inquiry.to_string(), "query": it.query,
+                "at": it.at, "lookback": it.lookback.as_secs(), "outcome": it.outcome,
             })
         })
         .collect();
@@ -283,7 +281,8 @@ fn inputs(s: &Snapshot) -> Value {
         .iter()
         .map(|it| {
             json!({
-                "revision": it.revision, "step": it.step, "attempt": it.attempt, "at": it.at, "word": it.word,
+                "revision": it.revision, "step": it.step, "attempt": it.attempt, "at": it.at,
+                "approval": it.approval,
             })
         })
         .collect();
@@ -292,11 +291,13 @@ fn inputs(s: &Snapshot) -> Value {
         .iter()
         .map(|it| json!([it.verb.word(), format!("{:?}", it.kind), it.name, it.code]))
         .collect();
-    let windows = policy(&s.policy).to_string().contains("\"window\"");
+    let asking: Vec<_> = s.asking.iter().map(Inquiry::to_string).collect();
+    let windows = world.named().to_string().contains("\"window\"");
     json!({
-        "readings": readings, "answers": answers, "refused": refused, "asking": s.asking, "taken": s.taken,
-        "gated": s.gated, "turn": format!("{:?}", s.turn), "router": format!("{:?}", s.router),
-        "drain": s.drain.as_millis().to_string(), "clock": windows.then(|| s.now.as_second()),
+        "readings": readings, "answers": answers, "refused": refused, "asking": asking, "taken": s.taken,
+        "hold_enforced": s.hold_enforced, "capacity": format!("{:?}", s.capacity),
+        "router": format!("{:?}", s.router), "drain": s.drain.as_millis().to_string(),
+        "clock": windows.then(|| s.now.as_second()),
     })
 }
 

@@ -1,45 +1,34 @@
-//! Virtual time: a number that only a test and a reconcile without anything to do move on.
+//! Virtual time, which only a test and an idle reconcile advance.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use steelyard_core::{
-    api::RolloutPolicySpec,
-    engine::{Policy, Snapshot},
-};
 
 use crate::World;
 
-/// The longest span of time that the engine itself knows, whatever the policy says: the longest
-/// pause between two calls of a webhook.
-const BUILT_IN: SignedDuration = SignedDuration::from_mins(1);
+/// The longest span that applies whatever the policy: the lookback of the source.
+const BUILT_IN: SignedDuration = SignedDuration::from_mins(2);
 
 impl World {
-    /// Lets time pass.
+    /// Advances the time.
     pub fn advance(&mut self, span: SignedDuration) {
         self.snapshot.now += span;
     }
 }
 
-/// How long ago `at` is, in milliseconds; no further from now than `horizon`, in either direction.
+/// Returns how long ago `at` is in milliseconds, capped at `horizon` in both directions.
 pub(crate) fn ago(now: Timestamp, at: Timestamp, horizon: SignedDuration) -> i64 {
     let span = now.duration_since(at).clamp(-horizon, horizon);
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// A span beyond which no rule of these policies can tell two times apart: the sum of all spans
-/// that they, their queries and the engine name, because a rule may add some of them.
-pub(crate) fn horizon(s: &Snapshot) -> SignedDuration {
-    let in_use = match &s.policy {
-        Policy::Found(spec) => Some(spec),
-        _ => None,
-    };
+/// A span beyond which no rule of these policies can distinguish two times: the sum of all spans in
+/// them, in their queries and in the engine, because a rule can add some of them.
+pub(crate) fn horizon(world: &World) -> SignedDuration {
+    let s = &world.snapshot;
     let begun = s.rollout.as_ref().and_then(|r| r.status.trial.as_ref()?.policy.as_ref());
-    let longest = in_use.into_iter().chain(begun).map(spans).max().unwrap_or_default();
+    let written = serde_json::to_value(&world.written).unwrap_or_default();
+    let longest = begun.into_iter().chain([&written]).map(sum).max().unwrap_or_default();
     BUILT_IN + s.drain + longest
-}
-
-fn spans(policy: &RolloutPolicySpec) -> SignedDuration {
-    sum(&serde_json::to_value(policy).unwrap_or_default())
 }
 
 fn sum(value: &Value) -> SignedDuration {

@@ -1,25 +1,26 @@
-//! Resource versions: each object that changed gets a new one, whoever changed it.
+//! Resource versions: each changed object gets a new one, whoever changed it.
 
 use std::collections::BTreeMap;
 
-use steelyard_core::engine::{Deployment, Meta, ReplicaSet, Rollout, Route, Service, Snapshot};
+use steelyard_core::engine::{Deployment, Meta, ReplicaSet, Rollout, Service, Snapshot};
+use steelyard_core::traffic::Object;
 
-/// The objects as they were when they got their versions.
+/// The objects as of their current versions.
 ///
-/// Tests change objects in place, as another client would. What differs from this record has been
-/// written by someone, so it gets a new version before the next reconcile or write.
+/// Tests change objects in place, as another client would. An object that differs from this record
+/// gets a new version before the next reconcile or write.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Versions {
     last: u64,
     deployments: BTreeMap<String, Deployment>,
     replica_sets: BTreeMap<String, ReplicaSet>,
     services: BTreeMap<String, Service>,
-    routes: BTreeMap<String, Route>,
+    routes: BTreeMap<String, Object>,
     rollouts: BTreeMap<String, Rollout>,
 }
 
 impl Versions {
-    /// Gives a new version to each object that changed since the last call.
+    /// Gives a new version to each object that has changed since the last call.
     pub(crate) fn note(&mut self, s: &mut Snapshot) {
         let last = &mut self.last;
         note(last, &mut self.deployments, s.deployment.iter_mut());
@@ -48,7 +49,7 @@ fn note<'a, T: Stored + 'a>(
 /// An object that the API server stores.
 trait Stored: Clone {
     fn meta(&mut self) -> &mut Meta;
-    /// Whether nothing has changed that the API server stores in this object.
+    /// Returns whether the stored fields of this object are unchanged.
     fn same(&self, other: &Self) -> bool;
 }
 
@@ -88,7 +89,7 @@ impl Stored for Service {
         &mut self.meta
     }
 
-    /// Its endpoints are objects of their own.
+    /// Its endpoints are separate objects.
     fn same(&self, other: &Self) -> bool {
         self.meta == other.meta
             && (&self.selector, &self.ports) == (&other.selector, &other.ports)
@@ -96,13 +97,13 @@ impl Stored for Service {
     }
 }
 
-impl Stored for Route {
+impl Stored for Object {
     fn meta(&mut self) -> &mut Meta {
         &mut self.meta
     }
 
     fn same(&self, other: &Self) -> bool {
-        self.meta == other.meta && self.spec == other.spec && self.acceptance == other.acceptance
+        self.meta == other.meta && self.spec == other.spec && self.status == other.status
     }
 }
 

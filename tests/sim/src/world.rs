@@ -1,41 +1,53 @@
-//! The world, and what has been seen of it.
+//! The world, and a record of what happened in it.
 
 use std::collections::BTreeSet;
 
+use serde_json::{Value, json};
 use steelyard_core::{
-    api::{RolloutStatus, Word},
-    engine::{Call, Decision, Kind, ReplicaSet, Snapshot, decide},
-    traffic::gateway::{Pair, seen},
+    api::{Approval, RolloutPolicySpec, RolloutStatus},
+    engine::{Call, Decision, Kind, PolicyState, ReplicaSet, Snapshot, decide},
+    policy::{Cache, Written, query::parsed},
+    traffic::{Object, Pair, Route, Router as _, gateway::GatewayApi},
 };
 
 use crate::{Actor, Measurement, Sent, Share, faults::Refusing, objects, versions::Versions};
 
 /// The Services that share the traffic of the route.
-const PAIR: Pair<'static> = Pair { namespace: "ns", stable: "web", canary: "web-canary" };
+const PAIR: Pair<'static> = Pair {
+    namespace: objects::NAMESPACE,
+    stable: "web",
+    canary: "web-canary",
+    stable_hash: "",
+    canary_hash: "",
+};
 
-/// One Deployment, what belongs to it, and the controllers of the cluster.
+/// One Deployment, its objects, and the controllers of the cluster.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// What the API server has and what else a reconcile reads. A test may change it in place, as
-    /// another client would: a changed object gets a new version.
+    /// The objects of the API server and the other inputs of a reconcile. A test may change it in
+    /// place, as another client would: a changed object gets a new version.
     pub snapshot: Snapshot,
-    /// What each metric answers.
+    /// The answer for each metric.
     pub measurement: Measurement,
-    /// What the router answers for the canary's share.
+    /// The router's answer for the canary's share.
     pub share: Share,
-    /// What each webhook answers, with its words; without it, every call hangs.
-    pub webhook: Option<(Word, &'static str)>,
-    /// Whether admission changes the templates of `ReplicaSets` that are created.
+    /// The answer of each webhook, with its text. Without it, every call hangs.
+    pub webhook: Option<(Approval, &'static str)>,
+    /// Whether admission alters the templates of new `ReplicaSets`.
     pub altering: bool,
-    /// Each weight that the canary was ever given, in order.
+    /// Images that cannot be pulled: their pods never get ready.
+    pub broken: BTreeSet<String>,
+    /// Each weight that the canary ever had, in order.
     pub weights: Vec<u8>,
-    /// How many pods were ever started, those of the beginning aside.
+    /// The number of pods started after the initial ones.
     pub started: i32,
-    /// Each call of a webhook that was ever made.
+    /// All webhook calls so far.
     pub calls: Vec<Call>,
-    /// Revisions marked as failed on the route or the Service: they must get no traffic again. A
+    /// Revisions marked as failed on the route or the Service, which must get no traffic again. A
     /// test that retries one clears this.
     pub failed: BTreeSet<String>,
+    pub(crate) written: RolloutPolicySpec,
+    pub(crate) policies: Cache<()>,
     pub(crate) stopped: BTreeSet<Actor>,
     pub(crate) lost: Option<usize>,
     pub(crate) refusing: Option<Refusing>,
@@ -45,8 +57,8 @@ pub struct World {
 }
 
 impl World {
-    /// Four pods of v1 behind a Service and a route, under a policy of two steps; all controllers
-    /// have run.
+    /// A world with four pods of v1 behind a Service and a route, under a policy with two steps.
+    /// All controllers have run.
     pub fn stable() -> Self {
         let mut world = Self {
             snapshot: objects::snapshot(),
@@ -54,10 +66,13 @@ impl World {
             share: Share::Percent(0),
             webhook: None,
             altering: false,
+            broken: BTreeSet::new(),
             weights: Vec::new(),
             started: 0,
             calls: Vec::new(),
             failed: BTreeSet::new(),
+            written: objects::policy(),
+            policies: Cache::default(),
             stopped: BTreeSet::new(),
             lost: None,
             refusing: None,
@@ -81,35 +96,73 @@ impl World {
         sets.find(|set| set.meta.name == name).expect("the canary's ReplicaSet exists")
     }
 
-    /// The canary's weight in the first route; 0 without a route.
+    /// The canary's largest weight in all routes, in percent and rounded up; 0 without a route.
     pub fn weight(&self) -> u8 {
-        self.snapshot.routes.first().and_then(|route| seen(&route.spec, &PAIR)).unwrap_or(0)
+        self.snapshot.routes.iter().filter_map(weight).max().unwrap_or(0)
     }
 
-    /// What is to be done in this world. The same world must always give the same decision.
+    /// Returns the decision for this world. The same world must always give the same decision, and
+    /// no decision parses a query.
     pub fn decide(&mut self) -> Decision {
         self.versions.note(&mut self.snapshot);
+        self.compile();
+        let before = parsed();
         let decision = decide(&self.snapshot);
         assert_eq!(decision, decide(&self.snapshot), "two decisions on one world are equal");
+        assert_eq!(parsed(), before, "policies are compiled before a decision");
         decision
     }
 
-    /// Records what a patch of this kind left behind: weights and failed revisions.
+    /// Compiles the policies that decisions use: the current one, unless a test removed it, and the
+    /// one that the rollout in progress started with.
+    fn compile(&mut self) {
+        let trial = self.snapshot.rollout.as_ref().and_then(|rollout| rollout.status.trial.as_ref());
+        let begun = trial.and_then(|trial| trial.policy.as_ref());
+        let written = json!(self.written);
+        let specs = [Some(Written::Policy(&written)), begun.map(Written::Status)];
+        let [named, begun] = self.policies.compiled((), specs);
+        self.snapshot.begun = begun;
+        if let (Some(named), PolicyState::Found(_) | PolicyState::Invalid(_)) = (named, &self.snapshot.policy)
+        {
+            self.snapshot.policy = PolicyState::from(named);
+        }
+    }
+
+    /// The policy that the annotation names, as JSON.
+    pub(crate) fn named(&self) -> Value {
+        match &self.snapshot.policy {
+            PolicyState::Found(_) | PolicyState::Invalid(_) => json!(self.written),
+            other => json!(format!("{other:?}")),
+        }
+    }
+
+    /// Records the result of a patch of this kind: weights and failed revisions.
     pub(crate) fn observe(&mut self, kind: Kind, name: &str) {
         let (services, routes) = (&self.snapshot.services, &self.snapshot.routes);
         let metas = match kind {
             Kind::Service => services.iter().map(|service| &service.meta).find(|meta| meta.name == name),
-            Kind::HttpRoute => routes.iter().map(|route| &route.meta).find(|meta| meta.name == name),
+            Kind::Route(resource) => {
+                let mut same = routes.iter().filter(|route| route.resource == resource);
+                same.find(|route| route.meta.name == name).map(|route| &route.meta)
+            }
             _ => None,
         };
         let marks = metas.and_then(|meta| meta.annotations.get(steelyard_core::api::FAILED));
         let marks = marks.map(|marks| marks.split(',').map(str::to_owned).collect::<Vec<_>>());
         self.failed.extend(marks.into_iter().flatten());
-        let route = routes.iter().find(|route| kind == Kind::HttpRoute && route.meta.name == name);
-        let Some(weight) = route.and_then(|route| seen(&route.spec, &PAIR)) else { return };
-        let named = route.is_some_and(|route| route.spec.to_string().contains(PAIR.canary));
+        if !matches!(kind, Kind::Route(_)) {
+            return;
+        }
+        let weight = self.weight();
+        let named = routes.iter().any(|route| route.spec.to_string().contains(PAIR.canary));
         if named && self.weights.last().copied().unwrap_or(0) != weight {
             self.weights.push(weight);
         }
     }
+}
+
+/// The canary's weight in one route, in percent and rounded up.
+pub(crate) fn weight(route: &Object) -> Option<u8> {
+    let weight = GatewayApi.observe(&Route { main: route, companions: Vec::new() }, &PAIR)?;
+    u8::try_from(weight.tenths().div_ceil(10)).ok()
 }

@@ -1,57 +1,51 @@
-//! The API server's side of a write: fences it, applies it, or says why not.
+//! The API server's side of a write: checks preconditions, then applies or rejects it.
 //!
-//! This is the only place that knows what a [`Write`] consists of.
+//! Only this module knows the contents of a [`Write`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use json_patch::{Patch, PatchErrorKind};
 use serde_json::{Value, json};
 use steelyard_core::{
     api::{self, RolloutStatus},
-    engine::{Kind, Meta, RefusedWrite, ReplicaSet, Rollout, Service, Stamp, Write, WriteVerb},
-    traffic::gateway::Acceptance,
+    engine::{Exposure, Kind, Meta, RefusedWrite, ReplicaSet, Rollout, Service, Stamp, Write, WriteVerb},
 };
 
 use crate::{World, content, objects};
 
-/// A write on its way to the API server: with the leadership epoch of its sender, and the version
-/// that it replaces.
+/// A write that was sent to the API server, with the sender's leadership epoch and the version that
+/// it replaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
     /// The write.
     pub write: Write,
     /// The sender's leadership epoch.
     pub epoch: u64,
-    /// The version that it replaces; empty for a create, or where nothing fences it.
+    /// The version that it replaces. Empty for a create, or if there is no precondition.
     pub version: String,
 }
 
-/// Why a write changed nothing.
+/// The reason why a write changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// The object, its version or its template is not the one that was decided on.
+    /// Conflict: the object, its version or its template has changed since the decision.
     Conflict,
-    /// There is no such object.
+    /// The object does not exist.
     NotFound,
-    /// There is one of this name already.
+    /// An object of this name already exists.
     AlreadyExists,
     /// Admission refused it.
     Refused(RefusedWrite),
-    /// It never arrived.
+    /// The write was lost.
     Lost,
 }
 
-/// What a write does, and the kind and name of what it is for. A status write names no Rollout.
+/// Returns the verb of a write, and the kind and name of its object. A status write has no name.
 pub fn target(write: &Write) -> (WriteVerb, Kind, &str) {
-    match write {
-        Write::Create { kind, object } => (WriteVerb::Create, *kind, text(object, "/metadata/name")),
-        Write::Patch { kind, name, .. } => (WriteVerb::Patch, *kind, name),
-        Write::Delete { kind, name, .. } => (WriteVerb::Delete, *kind, name),
-        Write::Status { .. } => (WriteVerb::Patch, Kind::Rollout, ""),
-    }
+    write.target("")
 }
 
-/// Whether a write is a patch with an operation on this path or below it.
+/// Returns whether a write is a patch with an operation on this path or below it.
 pub fn touches(write: &Write, path: &str) -> bool {
     let Write::Patch { ops, .. } = write else { return false };
     let ops = serde_json::to_value(ops).unwrap_or_default();
@@ -59,7 +53,7 @@ pub fn touches(write: &Write, path: &str) -> bool {
     ops.iter().any(|op| text(op, "/path") == path || text(op, "/path").starts_with(&format!("{path}/")))
 }
 
-/// The status that a write sets, if it sets one.
+/// Returns the status that a write sets, if any.
 pub fn status_in(write: &Write) -> Option<&RolloutStatus> {
     match write {
         Write::Status { status, .. } => Some(status),
@@ -67,8 +61,8 @@ pub fn status_in(write: &Write) -> Option<&RolloutStatus> {
     }
 }
 
-/// The versions that the writes of one plan left behind: the next write of the plan on the same
-/// object replaces this version.
+/// The versions after the writes of one plan: the plan's next write to the same object replaces
+/// this version.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Own(BTreeMap<(Kind, String), String>);
 
@@ -80,18 +74,18 @@ impl Own {
 }
 
 impl World {
-    /// Applies writes of the present leader, in order, while no controller runs.
+    /// Applies writes of the current leader, in order, without running a controller.
     pub fn write(&mut self, writes: &[Write]) {
         self.versions.note(&mut self.snapshot);
         let mut own = Own::default();
         for write in writes {
             let sent = self.send(write, &own);
             let rejected = self.arrive(&sent, &mut own).err();
-            assert_eq!(rejected, None, "the API server takes {write:?}");
+            assert_eq!(rejected, None, "the API server accepts {write:?}");
         }
     }
 
-    /// A write of the present leader as it goes out after the plan's own ones.
+    /// Returns a write of the current leader as sent after the other writes of its plan.
     pub(crate) fn send(&self, write: &Write, own: &Own) -> Sent {
         let decided = match write {
             Write::Create { .. } => "",
@@ -104,7 +98,7 @@ impl World {
         Sent { write: write.clone(), epoch: self.snapshot.epoch, version: version.to_owned() }
     }
 
-    /// A write arrives at the API server; the versions of what changed before are noted.
+    /// Handles a write at the API server, after recording the versions of earlier changes.
     pub(crate) fn arrive(&mut self, sent: &Sent, own: &mut Own) -> Result<(), Rejection> {
         let (_, kind, name) = target(&sent.write);
         self.admit(&sent.write)?;
@@ -129,7 +123,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether the object is still the one that the write was decided on.
+    /// Checks that the object is still the one that the write was decided on.
     fn fence(&self, sent: &Sent) -> Result<(), Rejection> {
         let (verb, kind, name) = target(&sent.write);
         let meta = self.meta(kind, name);
@@ -145,7 +139,7 @@ impl World {
         if fenced && *uid == meta.uid { Ok(()) } else { Err(Rejection::Conflict) }
     }
 
-    /// Whether a write would still be applied if it arrived now.
+    /// Returns whether a write would still be applied.
     pub(crate) fn would_apply(&self, sent: &Sent) -> bool {
         self.fence(sent).is_ok()
     }
@@ -157,7 +151,10 @@ impl World {
             Kind::Rollout => return s.rollout.as_ref().map(|r| &r.meta),
             Kind::ReplicaSet => Box::new(s.replica_sets.iter().map(|set| &set.meta)),
             Kind::Service => Box::new(s.services.iter().map(|service| &service.meta)),
-            Kind::HttpRoute => Box::new(s.routes.iter().map(|route| &route.meta)),
+            Kind::Route(resource) => {
+                let same = s.routes.iter().filter(move |route| route.resource == resource);
+                Box::new(same.map(|route| &route.meta))
+            }
         };
         metas.find(|meta| meta.name == name)
     }
@@ -193,6 +190,11 @@ impl World {
                 meta,
                 selector: strings(&object["spec"]["selector"]),
                 ports: object["spec"]["ports"].clone(),
+                exposure: if object["spec"]["clusterIP"] == "None" {
+                    Exposure::Headless
+                } else {
+                    Exposure::Cluster
+                },
                 ..objects::service()
             }),
             Kind::Rollout => {
@@ -200,7 +202,7 @@ impl World {
                 let meta = Meta { uid: objects::ROLLOUT_UID.into(), ..meta };
                 self.snapshot.rollout = Some(Rollout { meta, owner: owner.into(), ..objects::rollout() });
             }
-            Kind::Deployment | Kind::HttpRoute => panic!("Steelyard creates no {kind:?}"),
+            Kind::Deployment | Kind::Route(_) => panic!("Steelyard creates no {kind:?}"),
         }
     }
 
@@ -209,7 +211,7 @@ impl World {
             Kind::ReplicaSet => self.snapshot.replica_sets.retain(|set| set.meta.name != name),
             Kind::Service => self.snapshot.services.retain(|service| service.meta.name != name),
             Kind::Rollout => self.snapshot.rollout = None,
-            Kind::Deployment | Kind::HttpRoute => panic!("Steelyard deletes no {kind:?}"),
+            Kind::Deployment | Kind::Route(_) => panic!("Steelyard deletes no {kind:?}"),
         }
     }
 
@@ -222,6 +224,8 @@ impl World {
                 let content = content::replica_set(set);
                 let object = patched(&mut set.meta, content, ops)?;
                 set.replicas = replicas(&object);
+                let min_ready = object["spec"]["minReadySeconds"].as_i64().unwrap_or_default();
+                set.min_ready_seconds = i32::try_from(min_ready).unwrap_or_default();
                 set.controller = controller(&object).or(set.controller.take());
             }
             Kind::Service => {
@@ -231,15 +235,12 @@ impl World {
                 let object = patched(&mut service.meta, content, ops)?;
                 service.selector = strings(&object["spec"]["selector"]);
             }
-            Kind::HttpRoute => {
-                let route = s.routes.iter_mut().find(|route| route.meta.name == name);
+            Kind::Route(resource) => {
+                let mut same = s.routes.iter_mut().filter(|route| route.resource == resource);
+                let route = same.find(|route| route.meta.name == name);
                 let route = route.ok_or(Rejection::NotFound)?;
                 let content = content::route(route);
-                let spec = patched(&mut route.meta, content, ops)?["spec"].take();
-                if route.spec != spec {
-                    route.spec = spec;
-                    route.acceptance = Acceptance::Pending;
-                }
+                route.spec = patched(&mut route.meta, content, ops)?["spec"].take();
             }
             Kind::Deployment => {
                 let d = s.deployment.as_mut().ok_or(Rejection::NotFound)?;
@@ -266,7 +267,7 @@ impl World {
     }
 }
 
-/// Applies the operations to the object, and to its metadata what they left there.
+/// Applies the operations to the object, and copies the resulting metadata.
 fn patched(meta: &mut Meta, mut object: Value, ops: &Patch) -> Result<Value, Rejection> {
     let spec = object["spec"].clone();
     json_patch::patch(&mut object, ops).map_err(|error| match error.kind {
@@ -278,11 +279,12 @@ fn patched(meta: &mut Meta, mut object: Value, ops: &Patch) -> Result<Value, Rej
     meta.generation += i64::from(object["spec"] != spec);
     meta.annotations = strings(&object["metadata"]["annotations"]);
     meta.labels = strings(&object["metadata"]["labels"]);
+    meta.owners = owners(&object);
     meta.epoch = epoch(meta);
     Ok(object)
 }
 
-/// The operations, and the epoch after them.
+/// Returns the operations followed by the epoch stamp.
 fn stamped(ops: Value, stamp: Stamp, epoch: u64) -> Patch {
     let mut ops: Patch = serde_json::from_value(ops).expect("the operations are those of a JSON patch");
     let (map, exists) = match stamp {
@@ -309,8 +311,14 @@ fn named(object: &Value) -> Meta {
     let mut meta = objects::meta(text(object, "/metadata/name"));
     meta.labels = strings(&object["metadata"]["labels"]);
     meta.annotations = strings(&object["metadata"]["annotations"]);
+    meta.owners = owners(object);
     meta.epoch = epoch(&meta);
     meta
+}
+
+fn owners(object: &Value) -> BTreeSet<String> {
+    let owners = object["metadata"]["ownerReferences"].as_array();
+    owners.into_iter().flatten().map(|owner| text(owner, "/uid").to_owned()).collect()
 }
 
 fn controller(object: &Value) -> Option<String> {

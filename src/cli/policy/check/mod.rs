@@ -1,4 +1,4 @@
-//! `steelyard policy check`: files in, every fault out.
+//! `steelyard policy check`: reports every error in policy files.
 
 use std::{
     collections::BTreeSet,
@@ -12,35 +12,36 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{
-    ask::{self, Answer},
     found::Found,
+    queries::{self, Answer},
 };
-use crate::policy::{self, Document, Kind, Place, Sort};
+use crate::policy::{self, Document, DocumentKind, Place, Sort};
 
 /// The flags of `policy check`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Options {
-    /// Files, or folders in which all *.yaml, *.yml and *.json are read; `-` is standard input.
+    /// Files, or directories in which all *.yaml, *.yml and *.json files are read; `-` is standard
+    /// input
     #[arg(required = true)]
     paths: Vec<PathBuf>,
-    /// How to print what was found.
+    /// Output format
     #[arg(long, short, value_enum, default_value_t)]
     output: Output,
     #[command(flatten)]
-    asked: ask::Asked,
+    queries: queries::QueryOptions,
 }
 
-/// How to print.
+/// An output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Output {
-    /// A line per fault, as compilers write them.
+    /// One line per error, in the format of compilers.
     #[default]
     Text,
     /// One JSON object.
     Json,
 }
 
-/// One fault and its place.
+/// An error or a warning, and its place.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Finding {
     file: String,
@@ -53,7 +54,7 @@ pub(super) struct Finding {
     message: String,
 }
 
-/// All that was found.
+/// All policies and findings.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     pub(super) policies: Vec<Found>,
@@ -61,7 +62,7 @@ pub(super) struct Report {
 }
 
 pub(super) async fn run(options: Options) -> ExitCode {
-    let Options { paths, output, asked } = options;
+    let Options { paths, output, queries } = options;
     let mut report = Report::default();
     let mut unread = Vec::new();
     for (path, named) in files(&paths, &mut unread) {
@@ -71,7 +72,7 @@ pub(super) async fn run(options: Options) -> ExitCode {
         }
     }
     report.findings.sort();
-    let answers = match ask::all(&asked, &report.policies).await {
+    let answers = match queries::all(&queries, &report.policies).await {
         Ok(answers) => answers,
         Err(message) => {
             eprintln!("error: {message}");
@@ -86,7 +87,7 @@ pub(super) async fn run(options: Options) -> ExitCode {
         eprintln!("error: {message}");
     }
     if report.policies.is_empty() && unread.is_empty() {
-        eprintln!("error: no policy in these files");
+        eprintln!("error: these files contain no RolloutPolicy and no ClusterRolloutPolicy");
         return ExitCode::from(2);
     }
     let wrong =
@@ -102,7 +103,8 @@ fn text(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
-/// The files to read, each with whether it was named itself; what can't be listed is told.
+/// Returns the files to read, each with whether it was named as an argument. Directories that can't
+/// be listed are added to `unread`.
 fn files(paths: &[PathBuf], unread: &mut Vec<String>) -> Vec<(PathBuf, bool)> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
@@ -126,7 +128,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        // A link to a folder may lead back.
+        // A symbolic link to a directory may form a cycle.
         if path.is_dir() && !path.is_symlink() && !hidden {
             walk(&path, files)?;
         } else if path.is_file()
@@ -139,7 +141,8 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> std::io::Result<()> {
 }
 
 impl Report {
-    /// Checks one file. In one that was only met in a folder, what isn't YAML matters only if it speaks of policies.
+    /// Checks one file. In a file that was not named as an argument, invalid YAML is reported only
+    /// if the file mentions policies.
     pub(super) fn file(&mut self, file: &str, text: &str, named: bool) {
         let (documents, flaws) = policy::documents(text);
         if named || text.contains("RolloutPolicy") {
@@ -157,7 +160,9 @@ impl Report {
                     .collect(),
                 _ => vec![(String::new(), document.value.clone())],
             };
-            for (at, value) in items.into_iter().filter(|(_, value)| policy::kind(value) != Kind::Other) {
+            for (at, value) in
+                items.into_iter().filter(|(_, value)| policy::kind(value) != DocumentKind::Other)
+            {
                 self.policy(file, document.clone(), at, value);
             }
         }
@@ -176,16 +181,15 @@ impl Report {
                 Sort::UnknownField => ("error", "UnknownField"),
                 Sort::Missing => ("error", "Missing"),
                 Sort::Invalid => ("error", "Invalid"),
-                Sort::NotYetSupported => ("error", "NotYetSupported"),
                 Sort::Warning => ("warning", "Warning"),
             };
             let place = match fault.sort {
-                Sort::UnknownField | Sort::NotYetSupported | Sort::Missing => document.key_at(&path),
+                Sort::UnknownField | Sort::Missing => document.key_at(&path),
                 Sort::Invalid | Sort::Warning => document.value_at(&path),
             };
             self.add(file, place, level, sort, &fault.path, fault.message);
         }
-        self.policies.push(Found { file: file.to_owned(), document, at, value, spec: checked.ok() });
+        self.policies.push(Found { file: file.to_owned(), document, at, value, policy: checked.ok() });
     }
 
     fn add(
@@ -202,7 +206,7 @@ impl Report {
         self.findings.push(Finding { file, line, column, level, sort, path, message });
     }
 
-    /// Lines for people and editors.
+    /// Returns the lines for people and editors.
     pub(super) fn text(&self, answers: &[Answer]) -> String {
         let mut lines: Vec<String> = self
             .findings
@@ -214,9 +218,9 @@ impl Report {
             })
             .collect();
         lines.extend(answers.iter().map(ToString::to_string));
-        for found in self.policies.iter().filter(|found| found.spec.is_some()) {
+        for found in self.policies.iter().filter(|found| found.policy.is_some()) {
             let line = found.document.value_at(&found.at).line;
-            lines.push(format!("{}:{line}: {}: ok\n", found.file, found.told()));
+            lines.push(format!("{}:{line}: {}: ok\n", found.file, found.title()));
         }
         lines.concat()
     }
@@ -231,7 +235,7 @@ impl Report {
                     "line": found.document.value_at(&found.at).line,
                     "kind": found.value["kind"],
                     "name": found.value["metadata"]["name"],
-                    "ok": found.spec.is_some(),
+                    "ok": found.policy.is_some(),
                 })
             })
             .collect();

@@ -12,7 +12,7 @@ spec:
   strategy:
     canary:
       steps:
-      - {weight: 25, hold: 5m}
+      - {weight: 25, duration: 5m}
       - {wieght: 50}
       - weight: 5
   traffic:
@@ -37,7 +37,7 @@ items:
 ";
 
 #[test]
-fn every_fault_has_file_line_column_and_path() {
+fn every_error_has_file_line_column_and_path() {
     let mut report = Report::default();
     report.file("p.yaml", TEXT, true);
     report.findings.sort();
@@ -62,7 +62,7 @@ fn every_fault_has_file_line_column_and_path() {
 }
 
 #[test]
-fn what_is_no_yaml_matters_in_a_folder_only_if_it_speaks_of_policies() {
+fn invalid_yaml_in_a_directory_is_reported_only_if_it_mentions_policies() {
     let mut report = Report::default();
     report.file("chart.yaml", "{{ if .Values.x }}\na: [\n", false);
     assert!(report.findings.is_empty());
@@ -73,7 +73,7 @@ fn what_is_no_yaml_matters_in_a_folder_only_if_it_speaks_of_policies() {
 }
 
 #[test]
-fn the_policies_of_this_repository_have_neither_faults_nor_warnings() {
+fn the_policies_of_this_repository_have_no_errors_or_warnings() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
     let mut unread = Vec::new();
     let files = files(&[folder], &mut unread);

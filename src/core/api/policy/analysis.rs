@@ -1,4 +1,4 @@
-//! What is measured, and how a number becomes a verdict.
+//! The metrics of a policy, and how their values become verdicts.
 
 use kube::{KubeSchema, core::Duration};
 use schemars::JsonSchema;
@@ -6,214 +6,196 @@ use serde::{Deserialize, Serialize};
 
 use super::span;
 
-/// What is measured.
+/// The metrics that decide on each step.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Analysis {
-    /// How long after a weight has changed nothing is measured, up to 720h.
+    /// The time after a change of the weight before the first measurement, at most 720h.
     #[serde(default = "thirty_seconds")]
     #[schemars(schema_with = "span::any")]
     pub settle: Duration,
-    /// The time between two looks, 1s to 720h. Shorter than the longest range of a query, one burst is seen by several looks.
+    /// The time between two measurements of a metric without an interval of its own, 1s to 720h.
+    /// Where it is shorter than the longest range of a query, several measurements see the same
+    /// burst of errors.
     #[serde(default = "a_minute")]
     #[schemars(schema_with = "span::some")]
     pub interval: Duration,
-    /// Which of the operator's Prometheus sources. Default: default.
+    /// The name of the Prometheus source, from the configuration of Steelyard, for metrics that
+    /// name none. Default: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63))]
     pub source: Option<String>,
-    /// What a step does that found nothing to compare for too long.
+    /// What happens when the verdict of a metric is Inconclusive: more than `inconclusiveLimit`
+    /// such measurements in a row. Also when a step reaches its `deadline` before every metric
+    /// passes.
     #[serde(default)]
-    pub on_inconclusive: Unclear,
-    /// What a step does whose metrics source failed for too long.
+    pub on_inconclusive: WithoutVerdict,
+    /// What happens when the verdict of a metric is Error: more than `errorLimit` errors of its
+    /// source in a row.
     #[serde(default)]
-    pub on_error: Unclear,
-    /// The metrics, 32 at most.
+    pub on_error: WithoutVerdict,
+    /// The metrics, at most 32, each with its own name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
-    #[x_kube(validation = Rule::new("self.all(m, m.name == '' || self.exists_one(n, n.name == m.name))").message("each metric needs a name of its own"))]
+    #[schemars(extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["name"]))]
     pub metrics: Vec<Metric>,
 }
 
-/// What a step does without a verdict.
+/// What happens when a step has no verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-pub enum Unclear {
-    /// The weight stays where it is, and the Rollout says why.
+pub enum WithoutVerdict {
+    /// The weight stays as it is, and the Rollout reports the reason.
     #[default]
-    #[serde(rename = "hold")]
-    Hold,
-    /// Traffic goes back.
-    #[serde(rename = "fail")]
-    Fail,
-    /// The step ends as if it had passed, once its hold is over.
-    #[serde(rename = "continue")]
+    Wait,
+    /// All traffic returns to stable.
+    RollBack,
+    /// The step ends as if it had passed, once its duration is over.
     Continue,
 }
 
 /// One metric.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.query), has(self.compare), has(self.preset)].filter(x, x).size() == 1").message("set exactly one of query, compare and preset"))]
-#[x_kube(validation = Rule::new("!has(self.query) || self.name != ''").message("a query needs a name"))]
-#[x_kube(validation = Rule::new("!has(self.query) || has(self.min) || has(self.max)").message("a query needs min, max or both"))]
-#[x_kube(validation = Rule::new("!has(self.compare) || !(has(self.min) || has(self.max))").message("a comparison has neither min nor max"))]
+#[serde(rename_all = "camelCase")]
+// A default lets `policy check` find the other errors where one of them is missing.
+#[schemars(extend("required" = ["name", "query"]))]
+#[x_kube(validation = Rule::new("has(self.min) || has(self.max)").message("a query needs min, max or both"))]
 #[x_kube(validation = Rule::new("!has(self.min) || !has(self.max) || self.min <= self.max").message("min must not be above max"))]
 pub struct Metric {
-    /// Its name, one of a kind in the policy; 63 characters at most.
-    #[serde(default)]
-    #[schemars(length(max = 63))]
+    /// The name of the metric, unique in the policy, at most 63 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schemars(length(min = 1, max = 63))]
     pub name: String,
-    /// `PromQL` that gives one number, with variables such as `$canary_pods`.
+    /// The name of the Prometheus source, from the configuration of Steelyard. Default:
+    /// `analysis.source`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub source: Option<String>,
+    /// The time between two measurements, 1s to 720h. Default: `analysis.interval`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "span::some")]
+    pub interval: Option<Duration>,
+    /// A `PromQL` query that returns one number, with variables such as `$canary_pods`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(length(min = 1, max = 4096))]
-    pub query: Option<String>,
+    pub query: String,
     /// The smallest value that passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
     /// The largest value that passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<f64>,
-    /// How many looks of a step may fail; one more takes the traffic back. Default: 1.
+    /// The number of measurements in a step that may fail. One more failure rolls back. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
     pub failure_limit: Option<u32>,
-    /// How many looks may fail without one that passes in between; one more takes the traffic back. Default: no such limit.
+    /// The number of measurements in a row that may fail. One more failure rolls back. Default: no
+    /// such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
     pub consecutive_failure_limit: Option<u32>,
-    /// How many looks in a row may find nothing to compare (no series, NaN, an infinity) before the step says Inconclusive. Default: 5.
+    /// The number of measurements in a row that may be Inconclusive (no series, NaN, an infinity,
+    /// or too few requests) before the metric is Inconclusive. Default: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
     pub inconclusive_limit: Option<u32>,
-    /// How many looks in a row may meet an error of the source before the step says Error. Default: 5.
+    /// The number of measurements in a row that may end in an error of the source before the
+    /// verdict of the metric is Error. Default: 5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(max = 1000))]
     pub error_limit: Option<u32>,
-    /// How many looks with a number a step needs at least. Default: 3.
+    /// The minimum number of measurements with a value that a step needs. Default: 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1000))]
     pub min_measurements: Option<u32>,
-    /// What a look without data (no series, NaN) counts as.
+    /// The result of a measurement without data (no series, or NaN).
     #[serde(default)]
     pub no_data: NoData,
-    /// How many requests there must have been for a look to count; fewer are Inconclusive.
+    /// The minimum number of requests behind a measurement. With fewer requests it is Inconclusive.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<Samples>,
-    /// How old the newest sample may be; else what the operator says of the source (2m). Sent to Prometheus as `lookback_delta`.
+    /// The maximum age of the newest sample, sent to Prometheus as `lookback_delta`. Default: the
+    /// setting of the source (2m). An instant selector reads back so far: its measurements count
+    /// only after this time in the step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::some")]
     pub max_sample_age: Option<Duration>,
-    /// How an answer of several series becomes one number.
+    /// How a result of several series becomes one value.
     #[serde(default)]
     pub series: Series,
-    /// What an answer with a warning (partial data) counts as.
+    /// How a result with a warning (partial data) is treated.
     #[serde(default)]
     pub on_warnings: OnWarnings,
-    /// How long an answer may take, at most as long as the operator says of the source.
+    /// The timeout of the query, at most that of the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::some")]
     pub timeout: Option<Duration>,
-    /// Canary against stable. Not served yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub compare: Option<Compare>,
-    /// A shipped query. Not served yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63))]
-    pub preset: Option<String>,
-    /// What the query speaks of. One of the canary must name `$canary_pods`, `$canary_hash` or `$canary_service`.
+    /// Whether the metric is only measured and reported. It then never affects the rollout.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+    /// The pods that the query measures. A query for the canary must use `$canary_pods`,
+    /// `$canary_hash` or `$canary_service`.
     #[serde(default)]
     pub scope: Scope,
 }
 
-/// What a query speaks of.
+/// The pods that a query measures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Scope {
     /// The canary.
     #[default]
-    #[serde(rename = "canary")]
     Canary,
     /// Both versions together.
-    #[serde(rename = "deployment")]
     Deployment,
 }
 
-/// What a look without data counts as. Never as a pass.
+/// The result of a measurement without data. Never a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum NoData {
-    /// As nothing: the weight stays, and the Rollout says why.
+    /// The measurement is Inconclusive: the weight stays, and the Rollout reports the reason.
     #[default]
-    #[serde(rename = "inconclusive")]
     Inconclusive,
-    /// As a failed look, once the step has been measured for as long as the query looks back.
-    #[serde(rename = "fail")]
+    /// The measurement fails, once the step has lasted as long as the range of the query.
     Fail,
 }
 
-/// How several series become one number.
+/// How several series become one value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum Series {
-    /// Not at all: more than one is an error.
+    /// More than one series is an error.
     #[default]
-    #[serde(rename = "one")]
     One,
-    /// Each must be within the bounds.
-    #[serde(rename = "all")]
+    /// Every series must be within the bounds.
     All,
-    /// One must be within the bounds.
-    #[serde(rename = "any")]
+    /// At least one series must be within the bounds.
     Any,
-    /// The largest counts.
-    #[serde(rename = "max")]
+    /// The largest value is used.
     Max,
-    /// The smallest counts.
-    #[serde(rename = "min")]
+    /// The smallest value is used.
     Min,
-    /// Their sum counts.
-    #[serde(rename = "sum")]
+    /// The sum of all values is used.
     Sum,
 }
 
-/// What an answer with a warning counts as.
+/// How a result with a warning is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub enum OnWarnings {
-    /// As an error.
+    /// It is an error.
     #[default]
-    #[serde(rename = "error")]
     Error,
-    /// As the number it gives.
-    #[serde(rename = "ignore")]
+    /// Its value is used.
     Ignore,
 }
 
-/// How many requests there must have been.
+/// The minimum number of requests behind a measurement.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Samples {
-    /// `PromQL` that counts them.
+    /// A `PromQL` query that returns the number of requests.
     #[schemars(length(min = 1, max = 4096))]
     pub query: String,
-    /// At least so many. Default: 100.
+    /// The minimum number. Default: 100.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min: Option<f64>,
-}
-
-/// Canary against stable: errors and requests, or a histogram.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.errors) == has(self.requests) && has(self.errors) != has(self.histogram)").message("set errors and requests, or histogram"))]
-pub struct Compare {
-    /// Counter of errors.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096))]
-    pub errors: Option<String>,
-    /// Counter of requests.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096))]
-    pub requests: Option<String>,
-    /// Histogram of durations.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 4096))]
-    pub histogram: Option<String>,
 }
 
 impl Default for Analysis {
@@ -222,8 +204,8 @@ impl Default for Analysis {
             settle: thirty_seconds(),
             interval: a_minute(),
             source: None,
-            on_inconclusive: Unclear::default(),
-            on_error: Unclear::default(),
+            on_inconclusive: WithoutVerdict::default(),
+            on_error: WithoutVerdict::default(),
             metrics: Vec::new(),
         }
     }

@@ -4,115 +4,96 @@ use kube::{KubeSchema, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Gate, span};
+use super::{Gate, share, span};
+use crate::traffic::Weight;
 
-/// Traffic in steps.
+/// Traffic moves in steps.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Canary {
-    /// The steps, 1 to 32, their weights rising.
+    /// The steps, 1 to 32. Each weight is above the one before it.
+    // No CEL rule compares weights: the API server estimates the text of an int-or-string field to
+    // be as long as a request, and rejects every rule that reads it as too expensive.
     #[schemars(length(min = 1, max = 32))]
-    #[x_kube(validation = Rule::new("self.filter(s, has(s.weight)).map(s, s.weight).isSorted() && self.filter(s, has(s.weight)).all(s, self.exists_one(t, has(t.weight) && t.weight == s.weight))").message("weights must rise from step to step"))]
     #[x_kube(validation = Rule::new("self.exists(s, has(s.weight))").message("at least one step needs a weight"))]
     pub steps: Vec<Step>,
-    /// How long, after the last step, all traffic stays on the new version with stable at full scale beside it. Metrics go on
-    /// being asked, and a failure returns everything at once; only then are the pods handed over.
+    /// How long all traffic stays on the canary after the last step, with stable at full scale. The
+    /// metrics are still evaluated, and a failure returns all traffic at once. The handover starts
+    /// afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::any")]
     pub bake: Option<Duration>,
 }
 
-/// One step: a weight, or a match, a mirror or a gate.
+/// One step: a weight or a gate.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("[has(self.weight), has(self.match), has(self.mirror), has(self.gate)].filter(x, x).size() == 1").message("a step is exactly one of weight, match, mirror and gate"))]
-#[x_kube(validation = Rule::new("!has(self.gate) || !has(self.hold)").message("a gate has no hold: it lasts until it opens"))]
-#[x_kube(validation = Rule::new("!has(self.replicas) || has(self.weight)").message("replicas go with a weight"))]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.weight) != has(self.gate)").message("a step is exactly one of weight and gate"))]
+#[x_kube(validation = Rule::new("!has(self.gate) || !has(self.duration)").message("a gate has no duration: it lasts until it opens"))]
+#[x_kube(validation = Rule::new("!has(self.replicas) || has(self.weight)").message("replicas requires a weight"))]
 pub struct Step {
-    /// The canary's share of the traffic, in percent: 1 to 100, more than in the step before.
+    /// The canary's share of the traffic, above the weight of the step before: a whole percentage
+    /// such as 25, or a string with one decimal place such as `0.5%`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub weight: Option<u8>,
-    /// How long the step lasts at least, up to 720h; it ends when this is over and each metric has its verdict. Default: 0s.
+    #[schemars(schema_with = "share::some")]
+    pub weight: Option<Weight>,
+    /// The minimum time that the step lasts, at most 720h. The step ends when its duration is over
+    /// and every metric passes. Default: 0s.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::any")]
-    pub hold: Option<Duration>,
-    /// The canary's size in percent of the Deployment's, such as `50%`. Default: enough for the weight, at least one pod.
+    pub duration: Option<Duration>,
+    /// The canary's replicas as a percentage of the Deployment's, such as `50%`; at least the
+    /// percentage of the weight, and of the steps before. Default: the percentage of the weight or
+    /// of the steps before, at least one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.matches('^(100|[1-9][0-9]?)%$')").message("must be a percentage from 1% to 100%"))]
     pub replicas: Option<String>,
-    /// Only these requests, beside the weight. Not served yet.
-    #[serde(default, rename = "match", skip_serializing_if = "Option::is_none")]
-    pub matching: Option<Match>,
-    /// Copies of requests, in percent. Not served yet.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 100))]
-    pub mirror: Option<u8>,
-    /// A wait for a named thing.
+    /// A wait for a person, a time window or a webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
 }
 
-/// Which requests go to the canary beside its weight.
+/// All traffic moves in one switch.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Match {
-    /// A header they carry.
-    pub header: NameValue,
-}
-
-/// A header.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct NameValue {
-    /// Its name.
-    #[schemars(length(min = 1, max = 256))]
-    pub name: String,
-    /// Its value.
-    #[schemars(length(max = 4096))]
-    pub value: String,
-}
-
-/// Traffic in one switch.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct BlueGreen {
-    /// The preview: the new version behind the canary Service, before anybody else is sent there.
+    /// The preview: the canary behind the canary Service, before it gets any other traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
-    /// What is measured before the switch, on the traffic that the preview is given. Without it the switch comes as soon as
-    /// the preview's pods are ready.
+    /// Evaluates the metrics before the switch, on the traffic that the preview gets. Without this
+    /// field, traffic switches as soon as the preview's pods are ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub before: Option<Hold>,
-    /// A wait before the switch.
+    pub before: Option<Measured>,
+    /// A wait before the switch, for a person, a time window or a webhook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<Gate>,
-    /// How long is measured after the switch, at least. Default: until each metric has its verdict.
+    /// Evaluates the metrics after the switch. Default: until every metric has a verdict.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub after: Option<Hold>,
-    /// How long stable then stays at full scale, warm, while metrics go on being asked; a failure returns everything at
-    /// once, and only then are the pods handed over.
+    pub after: Option<Measured>,
+    /// How long stable then stays at full scale. The metrics are still evaluated, and a failure
+    /// returns all traffic at once. The handover starts afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "span::any")]
     pub keep_stable: Option<Duration>,
 }
 
-/// The preview's size.
+/// The size of the preview.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Preview {
-    /// In percent of the Deployment's replicas, such as `50%`; all of them start before the switch. Default: `100%`.
+    /// The preview's replicas as a percentage of the Deployment's, such as `50%`. The canary
+    /// reaches full scale before the switch. Default: `100%`.
     #[schemars(length(max = 4))]
     #[x_kube(validation = Rule::new("self.matches('^(100|[1-9][0-9]?)%$')").message("must be a percentage from 1% to 100%"))]
     pub replicas: String,
 }
 
-/// A time to measure in.
+/// A step in which the metrics are evaluated.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Hold {
-    /// At least this long.
+#[serde(rename_all = "camelCase")]
+pub struct Measured {
+    /// The minimum time that the step lasts, at most 720h.
     #[schemars(schema_with = "span::any")]
-    pub hold: Duration,
+    pub duration: Duration,
 }

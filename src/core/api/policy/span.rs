@@ -1,4 +1,4 @@
-//! Durations in policies: what the definitions say of them, and how that is recognised again.
+//! Durations in policies: their schema, and how a schema of theirs is recognized.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ const SOME: &str = "self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duratio
 /// Which durations a field takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Span {
-    /// From nothing to 720h.
+    /// From 0s to 720h.
     Any,
     /// From 1s to 720h.
     Some,
 }
 
 impl Span {
-    /// What a duration of this kind is, for messages.
+    /// Returns the requirement, for messages.
     pub fn wanted(self) -> &'static str {
         match self {
             Self::Any => "must be a duration of at most 720h, such as 30s, 5m or 1h30m",
@@ -27,7 +27,7 @@ impl Span {
         }
     }
 
-    /// Whether a text is one. The definitions' rule says the same.
+    /// Returns whether the text is such a duration. The CEL rule of the CRD does the same.
     pub fn takes(self, text: &str) -> bool {
         let least = match self {
             Self::Any => Duration::ZERO,
@@ -52,13 +52,14 @@ impl Span {
     }
 }
 
-/// Whether a text is numbers with units, as the definitions' expression has it.
+/// Returns whether the text is a sequence of numbers with units, as in the regular expression of
+/// the CRD.
 fn shaped(mut text: &str) -> bool {
     let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let mut any = false;
     while !text.is_empty() {
         let whole = digits(text);
-        // Longer numbers are beyond every limit, and beyond what can be added up.
+        // Longer numbers exceed every limit and could overflow.
         if whole == 0 || whole > 10 {
             return false;
         }
@@ -79,7 +80,7 @@ fn shaped(mut text: &str) -> bool {
     any
 }
 
-/// The durations that a field of this schema takes, if it takes durations.
+/// Returns which durations a field with this schema takes, if it takes durations.
 pub fn span_of(schema: &Value) -> Option<Span> {
     let rules = schema.get("x-kubernetes-validations")?.as_array()?;
     let is = |wanted: &str| rules.iter().any(|rule| rule["rule"] == wanted);

@@ -1,10 +1,10 @@
-//! Gates: a rollout waits at one until it opens.
+//! Gates: a rollout waits at a gate until it opens.
 
-mod key;
 mod open;
+mod opening;
 mod webhook;
 mod window;
 
-pub(super) use key::{Key, record};
 pub(super) use open::open;
-pub(super) use webhook::hear;
+pub(super) use opening::{Opening, record};
+pub(super) use webhook::record_answers;

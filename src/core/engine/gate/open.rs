@@ -1,9 +1,9 @@
-//! Whether a gate opens now.
+//! Opens gates, or waits at them.
 
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    key::Key,
+    opening::Opening,
     webhook,
     window::{self, Door},
 };
@@ -12,26 +12,26 @@ use crate::{
         reasons::WaitReason,
         reconcile::{EndsBy, Flow, Reconcile, Since},
     },
-    policy::{Gate, Valid},
+    policy::{Gate, Policy},
 };
 
-/// What opens this gate now; else the wait is named. A person's opens by `spec.promote`, which the step
-/// looks at first.
-pub(in crate::engine) fn open(r: &mut Reconcile, valid: &Valid, gate: &Gate) -> Flow<Key> {
+/// Returns what opens this gate now; otherwise waits. A gate for a person opens by `spec.promote`,
+/// which `step` handles first.
+pub(in crate::engine) fn open(r: &mut Reconcile, policy: &Policy, gate: &Gate) -> Flow<Opening> {
     let (reason, end) = match gate {
         Gate::Person(message) => (WaitReason::Gate { message: message.clone() }, EndsBy::Person),
         Gate::Window(window) => match window::at(window, r.now()) {
-            Door::Open => return Flow::Continue(Key { by: "its window".to_owned(), said: None }),
+            Door::Open => return Flow::Continue(Opening { by: "its window".to_owned(), response: None }),
             Door::Shut(opens) => {
-                (WaitReason::Window { opens: local(opens, &window.zone) }, EndsBy::Deadline(opens))
+                (WaitReason::Window { opens: local(opens, &window.zone) }, EndsBy::At(opens))
             }
         },
-        Gate::Webhook(hook) => return webhook::open(r, valid, hook),
+        Gate::Webhook(hook) => return webhook::open(r, policy, hook),
     };
     r.wait(&reason, Since::FirstReported, end)
 }
 
-/// A moment as people of this zone write it.
+/// Formats a time in this time zone.
 fn local(at: Timestamp, zone: &TimeZone) -> String {
     let name = zone.iana_name().unwrap_or("UTC");
     format!("{} {name}", at.to_zoned(zone.clone()).strftime("%a %-d %b %Y at %H:%M"))

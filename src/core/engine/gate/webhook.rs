@@ -1,31 +1,33 @@
-//! A webhook's gate: another system is called until it approves, in a task of its own.
+//! Webhook gates: a separate task calls another system until it approves.
 //!
-//! An attempt is counted in the status before its call is sent, so that none is sent twice: one whose
-//! answer a restart lost is followed by the next attempt.
+//! Status counts an attempt before its call is sent, so that no attempt is sent twice: if a restart
+//! loses the answer, the next attempt follows.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::key::Key;
+use super::opening::Opening;
 use crate::{
     analysis::Outcome,
-    api::{Asked, Word},
+    api::{Approval, Asked},
     engine::{
-        plan::{Call, Images, Measured, Moment, Question, call_name},
+        inquiry::Inquiry,
+        plan::{Call, Images, Measured, Moment, Question},
         reasons::{EventReason, Failure, WaitReason},
         reconcile::{EndsBy, Flow, Reconcile, Since, after},
         rollback,
     },
-    policy::{Metric, Stage, Valid, gate::Webhook},
+    policy::{Metric, Mode, Policy, Stage, gate::Webhook},
+    traffic::Weight,
 };
 
-/// No pause between two attempts is longer, but one that the policy asks for.
+/// The longest pause between two attempts, unless the policy's `backoff` is longer.
 const LONGEST: Duration = Duration::from_mins(1);
 
-/// Reads the answer that came, if it is one to the last attempt.
-pub(in crate::engine) fn hear(r: &mut Reconcile) {
+/// Records the answer to the last attempt, if it arrived.
+pub(in crate::engine) fn record_answers(r: &mut Reconcile) {
     let revision = r.revision();
     for answer in r.world().answers.iter().filter(|answer| answer.revision == revision) {
         if r.status().trial.is_none() {
@@ -35,39 +37,39 @@ pub(in crate::engine) fn hear(r: &mut Reconcile) {
         let Some(asked) = &mut r.trial().asked else { return };
         if (answer.step, answer.attempt) != (step, asked.attempts)
             || asked.step != step
-            || asked.word.is_some()
+            || asked.approval.is_some()
         {
             continue;
         }
-        let news = asked.said.as_ref() != Some(&answer.said);
-        asked.word = Some(answer.word);
-        asked.said = Some(answer.said.clone());
+        let news = asked.response.as_ref() != Some(&answer.response);
+        asked.approval = Some(answer.approval);
+        asked.response = Some(answer.response.clone());
         asked.answered_at = Some(answer.at);
-        if answer.word == Word::No {
+        if answer.approval == Approval::Refused {
             asked.refusals += 1;
         }
-        if answer.word != Word::Yes && news {
+        if answer.approval != Approval::Approved && news {
             let (webhook, attempt) = (asked.webhook.clone(), asked.attempts);
-            let said = answer.said.clone();
-            r.report(&EventReason::GateShut { webhook, step: step + 1, attempt, said });
+            let response = answer.response.clone();
+            r.report(&EventReason::GateNotApproved { webhook, step: step + 1, attempt, response });
         }
     }
 }
 
-/// Where the calls of a webhook are.
+/// The state of the calls of a webhook.
 enum Calls {
     /// It approved.
     Approved,
     /// It refused more often than the policy allows.
     Refused,
-    /// A call is on its way.
+    /// A call has no answer yet.
     Pending,
-    /// The next call is due then.
+    /// The next call is due at this time.
     Due(Timestamp),
 }
 
-/// Whether the webhook has approved; else it is called when that is due.
-pub(super) fn open(r: &mut Reconcile, valid: &Valid, hook: &Webhook) -> Flow<Key> {
+/// Continues once the webhook has approved; otherwise calls it when the next call is due.
+pub(super) fn open(r: &mut Reconcile, policy: &Policy, hook: &Webhook) -> Flow<Opening> {
     let now = r.now();
     let step = r.trial().step;
     let asked = r.trial().asked.take().filter(|asked| asked.step == step && asked.webhook == hook.name);
@@ -75,56 +77,57 @@ pub(super) fn open(r: &mut Reconcile, valid: &Valid, hook: &Webhook) -> Flow<Key
     let calls = calls(r, hook, &asked);
     if matches!(calls, Calls::Due(at) if at <= now) {
         asked.attempts += 1;
-        (asked.asked_at, asked.answered_at, asked.word) = (Some(now), None, None);
+        (asked.asked_at, asked.answered_at, asked.approval) = (Some(now), None, None);
     }
-    let (attempts, said) = (asked.attempts, asked.said.clone());
+    let (attempts, response) = (asked.attempts, asked.response.clone());
     r.trial().asked = Some(asked.clone());
     let webhook = hook.name.clone();
     match calls {
-        Calls::Approved => return Flow::Continue(Key { by: format!("webhook {webhook}"), said }),
+        Calls::Approved => return Flow::Continue(Opening { by: format!("webhook {webhook}"), response }),
         Calls::Refused => {
-            let (refusals, said) = (asked.refusals, said.unwrap_or_default());
-            return rollback::fail(r, &Failure::GateRefused { webhook, refusals, attempts, said });
+            let (refusals, response) = (asked.refusals, response.unwrap_or_default());
+            return rollback::fail(r, &Failure::GateRefused { webhook, refusals, attempts, response });
         }
         Calls::Pending => {}
         Calls::Due(at) if at > now => r.wake_at(at),
         Calls::Due(_) => {
-            let question = question(r, valid, hook, attempts);
+            let question = question(r, policy, hook, attempts);
             let revision = r.revision();
             r.call(Call { webhook, revision, step, attempt: attempts, question });
         }
     }
-    let waits = WaitReason::Webhook { name: hook.name.clone(), attempts, said };
+    let waits = WaitReason::Webhook { name: hook.name.clone(), attempts, response };
     r.wait(&waits, Since::FirstReported, EndsBy::Person)
 }
 
 fn calls(r: &Reconcile, hook: &Webhook, asked: &Asked) -> Calls {
-    if asked.word == Some(Word::Yes) {
+    if asked.approval == Some(Approval::Approved) {
         return Calls::Approved;
     }
     if hook.retries.is_some_and(|retries| asked.refusals > retries) {
         return Calls::Refused;
     }
-    if asked.attempts > 0 && r.world().asking.contains(&call_name(asked.step, asked.attempts)) {
+    let last = Inquiry::Webhook { step: asked.step, attempt: asked.attempts };
+    if asked.attempts > 0 && r.world().asking.contains(&last) {
         return Calls::Pending;
     }
     let before = asked.answered_at.or(asked.asked_at).filter(|_| asked.attempts > 0);
     Calls::Due(before.map_or(r.now(), |at| after(at, pause(hook.backoff, asked.attempts))))
 }
 
-/// How long to wait after this many attempts.
+/// Returns the pause after this many attempts.
 fn pause(first: Duration, attempts: u32) -> Duration {
     first.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST.max(first))
 }
 
-/// What is asked.
-fn question(r: &mut Reconcile, valid: &Valid, hook: &Webhook, attempt: u32) -> Question {
-    let steps = valid.stages.len();
+/// Returns the body of the call.
+fn question(r: &mut Reconcile, policy: &Policy, hook: &Webhook, attempt: u32) -> Question {
+    let steps = policy.stages.len();
     let revision = r.revision();
     let of = |template: Option<&Value>| template.map(images).unwrap_or_default();
     let (stable, canary) = (r.stable().map(|set| &set.template), r.canary().map(|set| &set.template));
     let images = Images { stable: of(stable), canary: of(canary) };
-    let weight = r.weight().unwrap_or(0);
+    let weight = r.weight().unwrap_or_default();
     let (namespace, deployment) = (r.world().namespace.clone(), r.world().name.clone());
     let trial = r.trial();
     let step = trial.step + 1;
@@ -135,12 +138,13 @@ fn question(r: &mut Reconcile, valid: &Valid, hook: &Webhook, attempt: u32) -> Q
             Some(Outcome::Value(value)) => Some(*value),
             _ => None,
         };
-        Measured { name: metric.name.clone(), value, at: state.and_then(|state| state.asked_at) }
+        let (at, dry_run) = (state.and_then(|state| state.asked_at), metric.mode == Mode::DryRun);
+        Measured { name: metric.name.clone(), value, at, dry_run }
     };
-    let metrics = valid.metrics.iter().map(measured).collect();
+    let metrics = policy.metrics.iter().map(measured).collect();
     let id = format!("{revision}-{began:x}-{step}-{attempt}");
     let metadata = hook.metadata.clone();
-    let moment = moment(&valid.stages, trial.step);
+    let moment = moment(&policy.stages, trial.step);
     Question {
         id,
         attempt,
@@ -157,7 +161,7 @@ fn question(r: &mut Reconcile, valid: &Valid, hook: &Webhook, attempt: u32) -> Q
     }
 }
 
-/// Where among the shifts a gate at this place stands.
+/// Returns the position of a gate among the steps that shift traffic.
 fn moment(stages: &[Stage], at: usize) -> Moment {
     let shift = |stage: &Stage| match stage {
         Stage::Shift(shift) => Some(shift.weight),
@@ -165,13 +169,13 @@ fn moment(stages: &[Stage], at: usize) -> Moment {
     };
     let (before, behind) = stages.split_at(at.min(stages.len()));
     match behind.iter().find_map(shift) {
-        None | Some(100) => Moment::Last,
+        None | Some(Weight::ALL) => Moment::Last,
         Some(_) if before.iter().find_map(shift).is_none() => Moment::First,
         Some(_) => Moment::Between,
     }
 }
 
-/// The image of each container.
+/// Returns the image of each container.
 fn images(template: &Value) -> BTreeMap<String, String> {
     let containers = template.pointer("/spec/containers").and_then(Value::as_array);
     let text = |container: &Value, field: &str| container[field].as_str().unwrap_or_default().to_owned();
@@ -187,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_a_minute_or_the_policy_s_own() {
+    fn pauses_double_up_to_a_minute_or_the_backoff_of_the_policy() {
         let seconds = |first, attempts| pause(Duration::from_secs(first), attempts).as_secs();
         assert_eq!([1, 2, 3, 4, 5, 99].map(|n| seconds(5, n)), [5, 10, 20, 40, 60, 60]);
         assert_eq!([1, 2, 99].map(|n| seconds(300, n)), [300, 300, 300]);

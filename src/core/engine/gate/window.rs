@@ -1,4 +1,4 @@
-//! Whether a time of the week has come, and when it will.
+//! Time windows: whether a window is open, and when it opens.
 
 use jiff::{
     Timestamp, ToSpan as _,
@@ -8,26 +8,28 @@ use jiff::{
 
 use crate::policy::gate::Window;
 
-/// How far ahead an opening is looked for: each weekday comes often enough to have an hour that no clock skips.
+/// How many days ahead an opening is searched: each weekday occurs often enough to have a day on
+/// which no clock change skips the time.
 const AHEAD: i32 = 35;
 
-/// A window at one moment.
+/// The state of a window at one time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Door {
     /// It is open.
     Open,
-    /// It is shut, and opens then.
+    /// It is closed, and opens at this time.
     Shut(Timestamp),
 }
 
-/// Whether a window is open at this moment.
+/// Returns whether a window is open at this time.
 ///
-/// It is open from when its zone's clock first shows `from` on one of its days until it first shows `to`. A time that the
-/// clock skips counts as shown at the moment of the skip: a window that lies within what is skipped doesn't open that day.
+/// It is open from when the clock of its time zone first shows `from` on one of its days until it
+/// first shows `to`. A time that a clock change skips counts as shown at the change: a window that
+/// is skipped completely does not open on that day.
 pub(super) fn at(window: &Window, now: Timestamp) -> Door {
     let today = now.to_zoned(window.zone.clone()).date();
     let mut opens = Timestamp::MAX;
-    // Of the days before today only yesterday's may still be open: none is longer than a day.
+    // Of the earlier days, only yesterday's window may still be open: none is longer than a day.
     for ahead in -1..=AHEAD {
         let Ok(day) = today.checked_add(ahead.days()) else { break };
         let Some((from, to)) = on(window, day) else { continue };
@@ -42,7 +44,7 @@ pub(super) fn at(window: &Window, now: Timestamp) -> Door {
     Door::Shut(opens)
 }
 
-/// The window that begins on this day, if one does.
+/// Returns the window that starts on this day, if any.
 fn on(window: &Window, day: Date) -> Option<(Timestamp, Timestamp)> {
     let weekday = usize::try_from(day.weekday().to_monday_zero_offset()).ok()?;
     let begins = *window.days.get(weekday)?;
@@ -51,13 +53,13 @@ fn on(window: &Window, day: Date) -> Option<(Timestamp, Timestamp)> {
     Some((from, shown(&window.zone, last, window.to)?))
 }
 
-/// When the zone's clock first shows this time or a later one.
+/// Returns when the clock of the time zone first shows this time or a later one.
 fn shown(zone: &TimeZone, day: Date, time: Time) -> Option<Timestamp> {
     let clock = day.to_datetime(time);
     let moment = zone.to_ambiguous_timestamp(clock);
     match moment.offset() {
         AmbiguousOffset::Gap { after, .. } => {
-            // Read by the clock of after the skip it lies before the skip.
+            // With the offset after the clock change, this time is before the change.
             let before = after.to_timestamp(clock).ok()?;
             zone.following(before).next().map(|skip| skip.timestamp())
         }
@@ -87,7 +89,7 @@ mod tests {
         Window { days: named, from: time(from), to: time(to), zone }
     }
 
-    /// What the window is at a moment: `open`, or when it opens.
+    /// Asserts the state of the window at a time: `open`, or when it opens.
     #[track_caller]
     fn is(window: &Window, now: &str, wanted: &str) {
         let door = match at(window, now.parse().unwrap()) {
@@ -98,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn working_hours_open_in_their_own_zone_and_shut_to_the_second() {
+    fn working_hours_open_and_close_to_the_second_in_their_time_zone() {
         // November 2026: the 23rd is a Monday, and Berlin is an hour ahead.
         let hours = window(&WORK, "09:00", "16:00", "Europe/Berlin");
         is(&hours, "2026-11-23T07:59:59Z", "2026-11-23T08:00:00Z");
@@ -108,31 +110,31 @@ mod tests {
     }
 
     #[test]
-    fn a_window_that_began_hours_ago_is_open_still() {
+    fn a_window_that_started_hours_ago_is_still_open() {
         let hours = window(&[Monday], "00:00", "00:00", "UTC");
         is(&hours, "2026-11-23T23:59:59Z", "open");
         is(&hours, "2026-11-24T00:00:00Z", "2026-11-30T00:00:00Z");
     }
 
     #[test]
-    fn after_friday_comes_monday_and_after_the_only_day_the_next_week_s() {
+    fn the_next_opening_is_on_the_next_listed_day() {
         is(&window(&WORK, "09:00", "16:00", "UTC"), "2026-11-27T16:00:00Z", "2026-11-30T09:00:00Z");
         is(&window(&[Wednesday], "09:00", "16:00", "UTC"), "2026-11-25T16:00:00Z", "2026-12-02T09:00:00Z");
     }
 
     #[test]
-    fn a_window_over_midnight_belongs_to_the_day_it_begins_on() {
+    fn a_window_over_midnight_belongs_to_the_day_it_starts_on() {
         let night = window(&[Friday], "22:00", "02:00", "UTC");
         is(&night, "2026-11-27T21:59:00Z", "2026-11-27T22:00:00Z");
         is(&night, "2026-11-27T22:00:00Z", "open");
         is(&night, "2026-11-28T01:59:59Z", "open");
         is(&night, "2026-11-28T02:00:00Z", "2026-12-04T22:00:00Z");
-        // The early hours of Friday are Thursday's.
+        // The early hours of Friday belong to Thursday's window.
         is(&night, "2026-11-27T01:00:00Z", "2026-11-27T22:00:00Z");
     }
 
     #[test]
-    fn days_that_touch_at_midnight_leave_no_gap() {
+    fn consecutive_days_leave_no_gap_at_midnight() {
         let weekend = window(&[Saturday, Sunday], "00:00", "00:00", "UTC");
         is(&weekend, "2026-11-28T23:59:59Z", "open");
         is(&weekend, "2026-11-29T00:00:00Z", "open");
@@ -140,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn the_day_is_that_of_the_zone_and_not_of_utc() {
+    fn the_day_is_the_day_in_the_time_zone_not_in_utc() {
         // Auckland is thirteen hours ahead: its Monday begins on Sunday noon.
         let hours = window(&[Monday], "08:00", "10:00", "Pacific/Auckland");
         is(&hours, "2026-11-22T18:59:59Z", "2026-11-22T19:00:00Z");
@@ -149,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_hours_come_an_hour_earlier_in_summer() {
+    fn the_same_hours_are_an_hour_earlier_in_utc_in_summer() {
         let hours = window(&WORK, "09:00", "16:00", "Europe/Berlin");
         // The clocks change in the night to Sunday, 29 March 2026.
         is(&hours, "2026-03-27T15:00:00Z", "2026-03-30T07:00:00Z");
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_beginning_that_the_clock_skips_is_the_moment_of_the_skip() {
+    fn a_skipped_start_is_at_the_clock_change() {
         // At 01:00 UTC Berlin's clock goes from 02:00 to 03:00.
         let hours = window(&[Sunday], "02:30", "04:00", "Europe/Berlin");
         is(&hours, "2026-03-29T00:59:59Z", "2026-03-29T01:00:00Z");
@@ -166,21 +168,21 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_the_clock_skips_is_the_moment_of_the_skip() {
+    fn a_skipped_end_is_at_the_clock_change() {
         let hours = window(&[Sunday], "01:00", "02:30", "Europe/Berlin");
         is(&hours, "2026-03-29T00:59:59Z", "open");
         is(&hours, "2026-03-29T01:00:00Z", "2026-04-04T23:00:00Z");
     }
 
     #[test]
-    fn a_window_within_what_the_clock_skips_opens_on_its_next_day() {
+    fn a_completely_skipped_window_opens_on_its_next_day() {
         let hours = window(&[Sunday], "02:10", "02:50", "Europe/Berlin");
         is(&hours, "2026-03-29T00:59:59Z", "2026-04-05T00:10:00Z");
         is(&hours, "2026-03-29T01:00:00Z", "2026-04-05T00:10:00Z");
     }
 
     #[test]
-    fn what_the_clock_shows_twice_counts_the_first_time() {
+    fn a_repeated_time_counts_the_first_time() {
         // At 01:00 UTC on 25 October 2026 Berlin's clock goes from 03:00 back to 02:00.
         let hours = window(&[Sunday], "02:15", "02:45", "Europe/Berlin");
         is(&hours, "2026-10-25T00:15:00Z", "open");
@@ -199,8 +201,9 @@ mod tests {
     }
 
     #[test]
-    fn midnight_itself_may_be_skipped_or_shown_twice() {
-        // Cairo's clock goes from 00:00 to 01:00 on Friday, 24 April 2026, and from 24:00 back to 23:00 on Thursday, 29 October.
+    fn midnight_can_be_skipped_or_repeated() {
+        // Cairo's clock goes from 00:00 to 01:00 on Friday, 24 April 2026, and from 24:00 back to
+        // 23:00 on Thursday, 29 October.
         let friday = window(&[Friday], "00:00", "02:00", "Africa/Cairo");
         is(&friday, "2026-04-23T21:59:59Z", "2026-04-23T22:00:00Z");
         is(&friday, "2026-04-23T22:30:00Z", "open");
@@ -212,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn at_no_hour_of_two_years_is_an_opening_in_the_past_or_a_shut_moment_at_its_opening() {
+    fn for_two_years_each_next_opening_is_in_the_future_and_open() {
         for (days, from, to, zone) in [
             (&WORK[..], "09:00", "16:00", "America/New_York"),
             (&[Tuesday, Sunday], "23:30", "02:30", "America/Santiago"),

@@ -1,21 +1,23 @@
-//! Whose a Service is that selects the pods of several Deployments under Steelyard: the first one's.
+//! Which Deployment owns a Service that selects the pods of several managed Deployments: the first
+//! one.
 
-use crate::engine::snapshot::{Claim, Rival, Service, Snapshot};
+use crate::engine::snapshot::{Claim, Claimant, Service, Snapshot};
 
-/// Who has a Service, if that is another Deployment.
-pub(in crate::engine) fn first<'a>(s: &Snapshot, service: &'a Service) -> Option<&'a Rival> {
+/// Returns the other Deployment that owns a Service, if any.
+pub(in crate::engine) fn first<'a>(s: &Snapshot, service: &'a Service) -> Option<&'a Claimant> {
     let own = s.rollout.as_ref().map(Claim::of)?;
-    service.rivals.iter().filter(|rival| rival.claim < own).min_by_key(|rival| &rival.claim)
+    service.claimants.iter().filter(|claimant| claimant.claim < own).min_by_key(|claimant| &claimant.claim)
 }
 
-/// Who holds a Service now, if that is another Deployment with a rollout in flight: its pin is not ours to change.
-pub(in crate::engine) fn holder<'a>(s: &Snapshot, service: &'a Service) -> Option<&'a Rival> {
-    first(s, service).filter(|rival| !rival.claim.idle)
+/// Returns the other Deployment that owns a Service and has a rollout in progress, if any: its pin
+/// must not be changed.
+pub(in crate::engine) fn holder<'a>(s: &Snapshot, service: &'a Service) -> Option<&'a Claimant> {
+    first(s, service).filter(|claimant| !claimant.claim.idle)
 }
 
-/// A Service that the rollout in flight works on and that another one, which came first, works on too: both began in the
-/// same moment, and neither saw the other.
-pub(in crate::engine) fn lost(s: &Snapshot) -> Option<(&Service, &Rival)> {
+/// Returns a Service of the rollout in progress that another Deployment with precedence uses too:
+/// both rollouts started at the same time, and neither saw the other.
+pub(in crate::engine) fn lost(s: &Snapshot) -> Option<(&Service, &Claimant)> {
     let trial = s.rollout.as_ref()?.status.trial.as_ref()?;
     let used = |service: &&Service| trial.services.contains(&service.meta.name);
     s.services.iter().filter(used).find_map(|service| Some((service, holder(s, service)?)))

@@ -1,11 +1,11 @@
-//! Other workloads behind the Services of a Deployment.
+//! Other workloads that the Services of a Deployment select.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::services::selects;
 use crate::{
     api::{HASH, ROLLOUT},
-    engine::snapshot::{Claim, ReplicaSet, Rival, Rollout, Service},
+    engine::snapshot::{Claim, Claimant, ReplicaSet, Rollout, Service},
 };
 
 /// A running pod that a Service selects.
@@ -20,31 +20,31 @@ pub struct Backend {
 /// What controls a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Owner {
-    /// The `ReplicaSet` of this uid.
+    /// The `ReplicaSet` with this uid.
     ReplicaSet(String),
-    /// Something else, or nothing.
+    /// Another controller, or none.
     Other,
 }
 
-/// Whether a `ReplicaSet` is the Deployment's own, or its Rollout's canary, whose labels stay off the
-/// Deployment's selector until the handover.
+/// Returns whether a `ReplicaSet` is the Deployment's own, or its Rollout's canary, whose labels do
+/// not match the Deployment's selector until the handover.
 pub fn concerns(set: &ReplicaSet, rollout: &str, deployment: &str) -> bool {
     set.controller.as_deref() == Some(deployment)
         || set.meta.labels.get(ROLLOUT).is_some_and(|name| name == rollout)
 }
 
-/// Whether another Deployment could claim one of these Services at all: its `ReplicaSets` would be
-/// selected by it, or it is pinned though no rollout of this Deployment is in progress. Else the
+/// Returns whether another Deployment could claim one of these Services: the Service selects its
+/// `ReplicaSets`, or is pinned although no rollout of this Deployment is in progress. Otherwise the
 /// namespace's Rollouts need not be read.
-pub fn possible_rivals(services: &[Service], foreign: &[ReplicaSet], idle: bool) -> bool {
+pub fn possible_claimants(services: &[Service], foreign: &[ReplicaSet], idle: bool) -> bool {
     services.iter().any(|service| {
         idle && service.selector.contains_key(HASH) || foreign.iter().any(|set| selected(service, set))
     })
 }
 
-/// Those of these Rollouts that claim a Service: one in progress claims what it works on; any, what
-/// selects the pods of its Deployment, also of one scaled to zero.
-pub fn rivals(service: &Service, rollouts: &[Rollout], foreign: &[ReplicaSet]) -> Vec<Rival> {
+/// Returns the Rollouts that claim a Service. A rollout in progress claims the Services it uses;
+/// every Rollout claims those that select the pods of its Deployment, even at 0 replicas.
+pub fn claimants(service: &Service, rollouts: &[Rollout], foreign: &[ReplicaSet]) -> Vec<Claimant> {
     let claims = |rollout: &&Rollout| {
         let trial = rollout.status.trial.as_ref();
         if trial.is_some_and(|trial| trial.services.contains(&service.meta.name)) {
@@ -53,15 +53,15 @@ pub fn rivals(service: &Service, rollouts: &[Rollout], foreign: &[ReplicaSet]) -
         let leaving = trial.is_none() && rollout.meta.deleting;
         !leaving && foreign.iter().any(|set| serves(rollout, set) && selected(service, set))
     };
-    let rival = |rollout: &Rollout| Rival {
+    let claimant = |rollout: &Rollout| Claimant {
         deployment: rollout.meta.name.clone(),
         claim: Claim::of(rollout),
         pods: BTreeSet::new(),
     };
-    rollouts.iter().filter(claims).map(rival).collect()
+    rollouts.iter().filter(claims).map(claimant).collect()
 }
 
-/// The names of those of these pods that are of a Rollout's Deployment.
+/// Returns the names of the pods that belong to a Rollout's Deployment.
 pub fn pods_of(rollout: &Rollout, pods: &[Backend], sets: &[ReplicaSet]) -> BTreeSet<String> {
     let own: BTreeSet<&str> = sets
         .iter()
@@ -72,11 +72,11 @@ pub fn pods_of(rollout: &Rollout, pods: &[Backend], sets: &[ReplicaSet]) -> BTre
     pods.iter().filter(of_own).map(|pod| pod.name.clone()).collect()
 }
 
-/// The names of those of these pods that are neither the Deployment's nor the Rollout's.
+/// Returns the names of the pods that belong neither to the Deployment nor to the Rollout.
 ///
-/// A pod whose `ReplicaSet` is in neither list was created since they were read: nothing is known of
-/// it, so it counts as no stranger.
-pub fn strangers(pods: &[Backend], foreign: &[ReplicaSet]) -> BTreeSet<String> {
+/// A pod whose `ReplicaSet` is in neither list was created after the lists were read. Its owner is
+/// not known, so it is not returned.
+pub fn unrelated_pods(pods: &[Backend], foreign: &[ReplicaSet]) -> BTreeSet<String> {
     let strange = |pod: &&Backend| match &pod.owner {
         Owner::ReplicaSet(uid) => foreign.iter().any(|set| set.meta.uid == *uid),
         Owner::Other => true,
@@ -84,7 +84,7 @@ pub fn strangers(pods: &[Backend], foreign: &[ReplicaSet]) -> BTreeSet<String> {
     pods.iter().filter(strange).map(|pod| pod.name.clone()).collect()
 }
 
-/// Whether a `ReplicaSet` is one that a Deployment serves by: what it once was is no claim.
+/// Returns whether a Deployment serves with this `ReplicaSet` now; a former one is no claim.
 fn serves(rollout: &Rollout, set: &ReplicaSet) -> bool {
     let stable = rollout.status.stable.as_ref().is_some_and(|stable| stable.replica_set == set.meta.name);
     concerns(set, &rollout.meta.name, &rollout.owner) && (set.replicas > 0 || stable)
@@ -139,13 +139,13 @@ mod tests {
             ports: Value::Null,
             exposure: Exposure::Cluster,
             ready: BTreeSet::new(),
-            strangers: BTreeSet::new(),
-            rivals: Vec::new(),
+            unrelated_pods: BTreeSet::new(),
+            claimants: Vec::new(),
         }
     }
 
     #[test]
-    fn a_deployment_claims_what_selects_its_pods_and_what_its_rollout_works_on() {
+    fn a_deployment_claims_services_that_select_its_pods_or_that_its_rollout_uses() {
         let (web, idle) = (service(&[("app", "web")]), rollout(&json!({})));
         let stable = rollout(&json!({"stable": {"replicaSet": "shop-1"}}));
         let in_progress = rollout(&json!({"trial": {"services": ["web"]}}));
@@ -157,31 +157,31 @@ mod tests {
             (&idle, vec![set("other-1", "other", "web", 2)], false),
             (&in_progress, vec![], true),
         ] {
-            let found = rivals(&web, std::slice::from_ref(rollout), &sets);
+            let found = claimants(&web, std::slice::from_ref(rollout), &sets);
             assert_eq!(!found.is_empty(), claims, "{:?} {sets:?}", rollout.status);
         }
     }
 
     #[test]
-    fn the_namespace_s_rollouts_are_read_only_where_one_could_be_a_rival() {
+    fn rollouts_of_the_namespace_are_read_only_if_one_could_claim_the_service() {
         let alone = [service(&[("app", "web")])];
         let pinned = [service(&[("app", "web"), (HASH, "x")])];
         let others = [set("shop-1", "shop", "shop", 2)];
-        assert!(!possible_rivals(&alone, &others, true));
-        assert!(possible_rivals(&alone, &[set("shop-1", "shop", "web", 0)], true));
-        assert!(!possible_rivals(&pinned, &others, false), "the pin is its own");
-        assert!(possible_rivals(&pinned, &others, true));
+        assert!(!possible_claimants(&alone, &others, true));
+        assert!(possible_claimants(&alone, &[set("shop-1", "shop", "web", 0)], true));
+        assert!(!possible_claimants(&pinned, &others, false), "the pin is this Deployment's");
+        assert!(possible_claimants(&pinned, &others, true));
     }
 
     #[test]
-    fn strangers_are_pods_of_other_workloads_that_are_known() {
+    fn only_pods_of_known_other_workloads_count_as_foreign() {
         let pod = |name: &str, owner| Backend { name: name.into(), owner };
         let pods = [
             pod("other-1-x", Owner::ReplicaSet("uid-other-1".into())),
             pod("new-1-x", Owner::ReplicaSet("uid-new-1".into())),
             pod("cron", Owner::Other),
         ];
-        let found = strangers(&pods, &[set("other-1", "other", "web", 1)]);
+        let found = unrelated_pods(&pods, &[set("other-1", "other", "web", 1)]);
         assert_eq!(found, ["cron".to_owned(), "other-1-x".to_owned()].into());
     }
 }

@@ -16,12 +16,13 @@ use crate::{
     },
 };
 
-/// By this annotation the Deployment controller numbers the `ReplicaSets` that it has taken as its own.
+/// The annotation with which the Deployment controller numbers its `ReplicaSets`.
 pub(in crate::engine) const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// Hands the canary `ReplicaSet` to the Deployment: the owner, the labels and the two annotations by
-/// which the Deployment controller knows a saturated `ReplicaSet` (`IsSaturated`), in one patch.
-pub(in crate::engine) fn adopt(d: &Deployment, meta: &Meta, hash: &str) -> Write {
+/// Hands the canary `ReplicaSet` over to the Deployment: sets the owner, the labels and the two
+/// annotations by which the Deployment controller recognizes a saturated `ReplicaSet`
+/// (`IsSaturated`), in one patch.
+pub(in crate::engine) fn transfer_to_deployment(d: &Deployment, meta: &Meta, hash: &str) -> Write {
     let mut labels: Map<String, Value> =
         d.template["metadata"]["labels"].as_object().cloned().unwrap_or_default();
     labels.insert(api::HASH.to_owned(), json!(hash));
@@ -39,9 +40,9 @@ pub(in crate::engine) fn adopt(d: &Deployment, meta: &Meta, hash: &str) -> Write
     unstamped(Kind::ReplicaSet, meta, ops)
 }
 
-/// Takes an adopted `ReplicaSet` back: undoes what [`adopt`] and the Deployment controller wrote on it,
-/// in one patch.
-pub(in crate::engine) fn give_back(d: &Deployment, r: &Rollout, set: &ReplicaSet) -> Write {
+/// Takes a transferred `ReplicaSet` back: undoes what [`transfer_to_deployment`] and the Deployment
+/// controller wrote on it, in one patch.
+pub(in crate::engine) fn transfer_to_rollout(d: &Deployment, r: &Rollout, set: &ReplicaSet) -> Write {
     let labels = json!({(api::ROLLOUT): r.meta.name, (api::HASH): set.hash});
     let ops = vec![
         replace(["metadata", "ownerReferences"], json!(owned_by(&r.meta, d))),
@@ -51,12 +52,12 @@ pub(in crate::engine) fn give_back(d: &Deployment, r: &Rollout, set: &ReplicaSet
     patch(Kind::ReplicaSet, &set.meta, ops, Stamp::Annotation { exists: true })
 }
 
-/// The Deployment controller's number of a `ReplicaSet`, if it has one.
+/// Returns the Deployment controller's number of a `ReplicaSet`, if it has one.
 pub(in crate::engine) fn number(meta: &Meta) -> Option<u64> {
     meta.annotations.get(REVISION)?.parse().ok()
 }
 
-/// Numbers a `ReplicaSet` in the Deployment controller's place.
+/// Numbers a `ReplicaSet` in place of the Deployment controller.
 pub(in crate::engine) fn numbered(meta: &Meta, number: u64) -> Write {
     let op = add(["metadata", "annotations", REVISION], json!(number.to_string()));
     unstamped(Kind::ReplicaSet, meta, vec![op])

@@ -1,5 +1,6 @@
-//! The mark `steelyard.io/failed`: on a route or a Service the revisions whose traffic returned to
-//! stable, on a `ReplicaSet` why its template was rejected. It outlives the process that wrote it.
+//! The mark `steelyard.io/failed`: on a route or a Service, the revisions whose traffic returned to
+//! stable; on a `ReplicaSet`, the reason why its template was rejected. It survives a crash of the
+//! controller.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -16,17 +17,17 @@ use crate::{
     },
 };
 
-/// The revisions that an object is marked with: several Deployments may be behind one route.
+/// Returns the revisions that an object is marked with: several Deployments may share one route.
 pub(super) fn marks(meta: &Meta) -> impl Iterator<Item = &str> {
     meta.annotations.get(api::FAILED).into_iter().flat_map(|marks| marks.split(','))
 }
 
-/// Whether an object is marked with a revision.
+/// Returns whether an object is marked with a revision.
 pub(in crate::engine) fn marked(meta: &Meta, revision: &str) -> bool {
     marks(meta).any(|mark| mark == revision)
 }
 
-/// What writes the mark into an object's annotations.
+/// Returns the operations that add the mark to an object's annotations.
 pub(super) fn mark(meta: &Meta, value: &str) -> Vec<PatchOperation> {
     let mut ops = Vec::new();
     if meta.annotations.is_empty() {
@@ -36,9 +37,10 @@ pub(super) fn mark(meta: &Meta, value: &str) -> Vec<PatchOperation> {
     ops
 }
 
-/// What removes our marks from an object's annotations.
+/// Returns the operations that remove Steelyard's marks from an object's annotations.
 pub(super) fn unmark(meta: &Meta) -> impl Iterator<Item = PatchOperation> + use<'_> {
-    let there = [api::EPOCH, api::FAILED].into_iter().filter(|key| meta.annotations.contains_key(*key));
+    let all = [api::EPOCH, api::FAILED, api::FAILURE].into_iter();
+    let there = all.filter(|key| meta.annotations.contains_key(*key));
     there.map(|key| remove(["metadata", "annotations", key]))
 }
 

@@ -1,4 +1,4 @@
-//! Deployments, `ReplicaSets`, the Rollout: sizes, templates, marks of ownership.
+//! Patches of Deployments, `ReplicaSets` and the Rollout: sizes, templates, labels, finalizers.
 
 use json_patch::PatchOperation;
 use serde_json::{Value, json};
@@ -20,6 +20,16 @@ pub(in crate::engine) fn scale(meta: &Meta, replicas: i32) -> Write {
     stamped(Kind::ReplicaSet, meta, vec![replace(["spec", "replicas"], json!(replicas))])
 }
 
+/// Sets the replicas of a `ReplicaSet` that is not a canary: nothing of Steelyard is left on it.
+pub(in crate::engine) fn resize(meta: &Meta, replicas: i32) -> Write {
+    unstamped(Kind::ReplicaSet, meta, vec![replace(["spec", "replicas"], json!(replicas))])
+}
+
+/// Sets `minReadySeconds` of a `ReplicaSet`.
+pub(in crate::engine) fn min_ready(meta: &Meta, seconds: i32) -> Write {
+    stamped(Kind::ReplicaSet, meta, vec![add(["spec", "minReadySeconds"], json!(seconds))])
+}
+
 /// Deletes an object.
 pub(in crate::engine) fn delete(kind: Kind, meta: &Meta) -> Write {
     Write::Delete { kind, name: meta.name.clone(), uid: meta.uid.clone(), version: meta.version.clone() }
@@ -32,16 +42,16 @@ pub(in crate::engine) fn template(d: &Deployment, template: &Value) -> Write {
     unstamped(Kind::Deployment, &d.meta, ops)
 }
 
-/// Whether a Deployment that is released may roll out natively.
+/// Whether a released Deployment may roll out natively.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Release {
-    /// It may: its template is the one that serves, or is wanted unmeasured.
+    /// It may: its template is stable's, or a person skipped the analysis.
     Resume,
-    /// It stays paused, for a person to resume.
+    /// It stays paused until a person resumes it.
     StayPaused,
 }
 
-/// Releases a Deployment: our labels off, and resumed if its template may roll.
+/// Releases a Deployment: removes Steelyard's labels, and resumes it if its template may roll out.
 pub(in crate::engine) fn release(d: &Deployment, how: Release) -> Option<Write> {
     let mut ops = Vec::new();
     if how == Release::Resume && d.paused {
@@ -60,7 +70,7 @@ pub(in crate::engine) fn release(d: &Deployment, how: Release) -> Option<Write> 
     Some(unstamped(Kind::Deployment, &d.meta, ops))
 }
 
-/// Puts our finalizer on the Rollout, or takes it off, and leaves those of others.
+/// Adds Steelyard's finalizer to the Rollout, or removes it; other finalizers stay.
 pub(in crate::engine) fn finalizer(r: &Rollout, wanted: bool) -> Option<Write> {
     let mut finalizers = r.finalizers.clone();
     finalizers.retain(|name| name != api::FINALIZER);
@@ -72,8 +82,8 @@ pub(in crate::engine) fn finalizer(r: &Rollout, wanted: bool) -> Option<Write> {
     changed.then(|| unstamped(Kind::Rollout, &r.meta, vec![op]))
 }
 
-/// Takes us off the record of who set an object's fields, so that a tool that applies it server-side
-/// meets no conflict.
+/// Removes Steelyard from `metadata.managedFields` of an object, so that server-side apply by
+/// another tool has no conflict.
 pub(in crate::engine) fn disown(kind: Kind, meta: &Meta) -> Option<Write> {
     (!meta.managed.is_empty()).then(|| unstamped(kind, meta, disowning(meta).collect()))
 }

@@ -1,4 +1,5 @@
-//! Single operations of a JSON patch. A path is a list of names, so that none of them needs escaping.
+//! Single operations of a JSON patch. A path is a list of names, so that callers do not escape
+//! them.
 
 use json_patch::{
     AddOperation, PatchOperation, RemoveOperation, ReplaceOperation, TestOperation, jsonptr::PointerBuf,
@@ -25,7 +26,7 @@ pub(super) fn test<const N: usize>(path: [&str; N], value: Value) -> PatchOperat
     PatchOperation::Test(TestOperation { path: PointerBuf::from_tokens(path), value })
 }
 
-/// What makes one `spec` of another, as the smallest patch of the whole object.
+/// Returns the smallest patch of the whole object that turns one `spec` into another.
 pub(super) fn spec_differences(now: &Value, wanted: &Value) -> Vec<PatchOperation> {
     let mut patch = json_patch::diff(now, wanted);
     for op in &mut patch.0 {
@@ -36,7 +37,7 @@ pub(super) fn spec_differences(now: &Value, wanted: &Value) -> Vec<PatchOperatio
     patch.0
 }
 
-/// The paths of an operation.
+/// Returns the paths of an operation.
 fn paths(op: &mut PatchOperation) -> Vec<&mut PointerBuf> {
     match op {
         PatchOperation::Add(op) => vec![&mut op.path],
@@ -62,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn differences_of_a_spec_are_paths_of_the_object() {
+    fn differences_of_a_spec_have_paths_of_the_whole_object() {
         let ops = spec_differences(&json!({"a": [1, 2]}), &json!({"a": [1, 3]}));
         let wanted = json!([{"op": "replace", "path": "/spec/a/1", "value": 3}]);
         assert_eq!(serde_json::to_value(ops).unwrap(), wanted);

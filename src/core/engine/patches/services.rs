@@ -6,6 +6,7 @@ use serde_json::json;
 use super::{
     marks::{mark, marked, unmark},
     operations::{add, remove},
+    record::{self, Mark},
     write::{patch, stamped, unstamped},
 };
 use crate::{
@@ -22,22 +23,20 @@ pub(in crate::engine) fn pin(service: &Service, hash: Option<&str>) -> Option<Wr
     if hash.is_some() {
         return op.map(|op| stamped(Kind::Service, &service.meta, vec![op]));
     }
-    // A pin that another client took off has left our mark behind.
+    // If another client removed the pin, Steelyard's mark is still there.
     let ops: Vec<_> = op.into_iter().chain(unmark(&service.meta)).collect();
     (!ops.is_empty()).then(|| unstamped(Kind::Service, &service.meta, ops))
 }
 
-/// Pins a Service to a hash, or unpins it, and marks it with the revision that failed.
-pub(in crate::engine) fn mark_and_pin(
-    service: &Service,
-    hash: Option<&str>,
-    revision: &str,
-) -> Option<Write> {
+/// Pins a Service to a hash, or unpins it, and marks it with the revision that failed and its
+/// record.
+pub(in crate::engine) fn mark_and_pin(service: &Service, hash: Option<&str>, failed: Mark) -> Option<Write> {
     let op = repin(service, hash);
-    if op.is_none() && marked(&service.meta, revision) {
+    if op.is_none() && marked(&service.meta, failed.revision) {
         return None;
     }
-    let ops = op.into_iter().chain(mark(&service.meta, revision)).collect();
+    let record = add(["metadata", "annotations", api::FAILURE], json!(record::with(&service.meta, failed)));
+    let ops = op.into_iter().chain(mark(&service.meta, failed.revision)).chain([record]).collect();
     Some(patch(Kind::Service, &service.meta, ops, Stamp::Annotation { exists: true }))
 }
 

@@ -4,16 +4,20 @@ use std::fmt;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
-use super::evidence::{Because, Evidence, Obstacle};
-use crate::{analysis::ErrorClass, api::Cause};
+use super::evidence::{Because, Evidence, Obstacle, Rejection};
+use crate::{
+    analysis::{ErrorClass, Miss},
+    api::Cause,
+    engine::written::RefusedWrite,
+};
 
 /// Why a revision is rolled back.
 #[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
 #[strum_discriminants(name(FailureKind), derive(EnumIter, EnumString, IntoStaticStr))]
-#[strum_discriminants(doc = "The word of a [`Failure`]: `status.failure.reason`.")]
+#[strum_discriminants(doc = "The kind of a [`Failure`]: `status.failure.reason`.")]
 #[strum_discriminants(allow(missing_docs))]
 pub enum Failure {
-    /// A person aborted it.
+    /// A person aborted the rollout.
     Aborted {
         /// Who.
         by: String,
@@ -22,16 +26,18 @@ pub enum Failure {
     CanaryChanged,
     /// The canary's `ReplicaSet` was deleted.
     CanaryGone,
-    /// A canary pod crashes again and again.
+    /// A canary pod is crash looping.
     CrashLoop {
         /// The pod.
         pod: String,
-        /// The most restarts of one of its containers.
+        /// The container that restarted most often.
+        container: String,
+        /// How often it restarted.
         restarts: i32,
     },
-    /// It was rolled back earlier, and the reason is not known.
-    Failed(Recalled),
-    /// A webhook refused it more often than the policy allows.
+    /// The revision was rolled back earlier, and the reason is not known.
+    CauseUnknown(Recalled),
+    /// A webhook refused more often than the policy allows.
     GateRefused {
         /// The webhook.
         webhook: String,
@@ -40,66 +46,47 @@ pub enum Failure {
         /// How often it was called.
         attempts: u32,
         /// Its last answer.
-        said: String,
+        response: String,
     },
     /// Metrics had no verdict for too long, and the policy says that this is a failure.
     Inconclusive(Evidence),
-    /// A metric missed its threshold too often.
-    MetricFailed(Missed),
+    /// A metric missed its criterion too often.
+    MetricFailed {
+        /// The metric.
+        metric: String,
+        /// How its last result missed it.
+        miss: Miss,
+    },
     /// The source could not be queried for too long, and the policy says that this is a failure.
     MetricsUnavailable(Evidence),
-    /// Canary pods were not ready in time.
+    /// Canary pods were not ready before the deadline.
     PodsNotReady(Option<Obstacle>),
-    /// No gateway accepted the weight in time.
-    RouterSilent,
-    /// Endpoints did not follow their Services in time.
-    EndpointsSilent,
+    /// A gateway still rejected the route at the deadline.
+    RouteRejected(Rejection),
+    /// No gateway accepted the weight before the deadline.
+    RouterTimeout,
+    /// Endpoints did not match the selectors of their Services before the deadline.
+    EndpointsTimeout,
+    /// The API server refused a write until the deadline.
+    WriteRefused(RefusedWrite),
 }
 
-/// When a revision was rolled back whose reason is not known.
+/// When a revision was rolled back for an unknown reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recalled {
-    /// By an earlier leader, which left the mark on the route alone.
+    /// By an earlier leader, which wrote only the mark on the route.
     ByEarlierLeader,
     /// Under an earlier Rollout of the Deployment.
     UnderEarlierRollout,
 }
 
-/// How a metric missed its threshold.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Missed {
-    /// The value is below `min`.
-    Below {
-        /// The metric.
-        metric: String,
-        /// Its value.
-        value: f64,
-        /// The least good value.
-        min: f64,
-    },
-    /// The value is above `max`.
-    Above {
-        /// The metric.
-        metric: String,
-        /// Its value.
-        value: f64,
-        /// The greatest good value.
-        max: f64,
-    },
-    /// There is no data, and the policy says that this is a failure.
-    NoData {
-        /// The metric.
-        metric: String,
-    },
-}
-
 impl Failure {
-    /// The word for programs.
+    /// Returns the reason, in one word.
     pub fn word(&self) -> &'static str {
         FailureKind::from(self).into()
     }
 
-    /// What it comes from: what follows depends on it.
+    /// Returns the cause, which decides what follows.
     pub fn cause(&self) -> Cause {
         if matches!(self, Self::Aborted { .. }) { Cause::Abort } else { Cause::Failure }
     }
@@ -109,26 +96,35 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Aborted { by } => write!(f, "aborted by {by}"),
-            Self::CanaryChanged => f.write_str("somebody changed the template of the canary's ReplicaSet"),
-            Self::CanaryGone => f.write_str("the canary ReplicaSet was deleted"),
-            Self::CrashLoop { pod, restarts } => {
-                write!(f, "pod {pod} crashed again and again ({restarts} restarts)")
+            Self::CanaryChanged => {
+                f.write_str("another client changed the template of the canary's ReplicaSet")
             }
-            Self::Failed(recalled) => recalled.fmt(f),
-            Self::GateRefused { webhook, refusals, attempts, said } => write!(
+            Self::CanaryGone => f.write_str("the canary's ReplicaSet was deleted"),
+            Self::CrashLoop { pod, container, restarts } => {
+                write!(f, "container {container} of pod {pod} is crash looping ({restarts} restarts)")
+            }
+            Self::CauseUnknown(recalled) => recalled.fmt(f),
+            Self::GateRefused { webhook, refusals, attempts, response } => write!(
                 f,
-                "webhook {webhook} refused it in {refusals} of {attempts} attempts, the last time \
-                 with: {said}"
+                "webhook {webhook} refused {refusals} of {attempts} attempts; its last answer: {response}"
             ),
             Self::Inconclusive(evidence) | Self::MetricsUnavailable(evidence) => evidence.fmt(f),
-            Self::MetricFailed(missed) => missed.fmt(f),
+            Self::MetricFailed { metric, miss } => write!(f, "metric {metric} {miss}"),
             Self::PodsNotReady(obstacle) => {
-                write!(f, "the canary's pods were not ready in time{}", Because(obstacle.as_ref()))
+                write!(
+                    f,
+                    "the canary's pods were not ready before the deadline{}",
+                    Because(obstacle.as_ref())
+                )
             }
-            Self::RouterSilent => f.write_str("no gateway took the route's new weight in time"),
-            Self::EndpointsSilent => {
-                f.write_str("the Services' endpoints did not follow their selectors in time")
+            Self::RouteRejected(rejection) => rejection.fmt(f),
+            Self::RouterTimeout => {
+                f.write_str("no gateway accepted the route's new weight before the deadline")
             }
+            Self::EndpointsTimeout => {
+                f.write_str("the Services' endpoints did not match their selectors before the deadline")
+            }
+            Self::WriteRefused(write) => write!(f, "until the deadline, {write}"),
         }
     }
 }
@@ -136,66 +132,65 @@ impl fmt::Display for Failure {
 impl fmt::Display for Recalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::ByEarlierLeader => "traffic was taken back before this term of leadership began",
-            Self::UnderEarlierRollout => "this template was rejected before this Rollout was made",
+            Self::ByEarlierLeader => {
+                "an earlier leader returned the traffic to stable without recording the reason"
+            }
+            Self::UnderEarlierRollout => "this template was rejected before this Rollout was created",
         })
     }
 }
 
-impl fmt::Display for Missed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Below { metric, value, min } => write!(f, "metric {metric} is {value}, below min {min}"),
-            Self::Above { metric, value, max } => write!(f, "metric {metric} is {value}, above max {max}"),
-            Self::NoData { metric } => {
-                write!(f, "metric {metric} has no data, which its noData says is a failure")
-            }
-        }
-    }
-}
-
 impl FailureKind {
-    /// What it means, and what helps.
+    /// Returns the meaning and the fix, for the docs.
     pub fn help(self) -> &'static str {
         match self {
-            Self::Aborted => "A person aborted it; the message says who.",
-            Self::CanaryChanged => "What is under analysis would no longer be what was pushed.",
+            Self::Aborted => "A person aborted the rollout; the message names the person.",
+            Self::CanaryChanged => "The canary no longer has the template that was pushed.",
             Self::CanaryGone => "The canary's ReplicaSet was deleted.",
             Self::CrashLoop => {
-                "A canary pod is in CrashLoopBackOff, or was started again twice: see its log."
+                "A container of a canary pod is in CrashLoopBackOff, or restarted at least twice: check \
+                 its log. Init containers have until the policy's `deadline`."
             }
-            Self::Failed => "An earlier leader had taken the traffic back and ended before it could say why.",
+            Self::CauseUnknown => "An earlier leader rolled back and ended before it recorded the reason.",
             Self::GateRefused => {
-                "A webhook that the policy asks with `onRefusal: fail` said no, or nothing, more often \
-                 than its `retries` allow."
+                "A webhook with `onRefusal: RollBack` refused, or did not answer, more often than its \
+                 `retries` allow."
             }
             Self::Inconclusive => {
-                "There was nothing to compare for too long, and the policy's `onInconclusive` says \
-                 `fail`. See whether the query finds the canary's pods; `retry` tries it again."
+                "There was no data for too long, and the policy has `onInconclusive: RollBack`. Check \
+                 that the query finds the canary's pods; `retry` tries the revision again."
             }
             Self::MetricFailed => {
-                "A metric missed its threshold more often than `failureLimit` allows. `status.failure` \
-                 has the query as sent, and the value."
+                "A metric missed its threshold more often than `failureLimit` allows. \
+                 `status.failure` has the query and the value."
             }
             Self::MetricsUnavailable => {
-                "Prometheus couldn't be queried for too long, and the policy's `onError` says `fail`. \
-                 It may be no fault of the new version's: `retry` tries it again."
+                "Prometheus could not be queried for too long, and the policy has `onError: \
+                 RollBack`. The new version may be fine: `retry` tries the revision again."
             }
             Self::PodsNotReady => {
                 "The canary's pods were not ready within the policy's `deadline`; the message names \
-                 what kept them."
+                 the obstacle."
             }
-            Self::RouterSilent => {
-                "No gateway said within the policy's `deadline` that it had taken the route's weight."
+            Self::RouteRejected => {
+                "A gateway rejected the route, for a reason that it did not report before the rollout, \
+                 until the policy's `deadline`. The message has the gateway's reason."
             }
-            Self::EndpointsSilent => {
-                "The endpoints of a Service did not become those of the version it was switched to \
-                 within the policy's `deadline`."
+            Self::RouterTimeout => {
+                "No gateway accepted the route's new weight within the policy's `deadline`."
+            }
+            Self::EndpointsTimeout => {
+                "The endpoints of a Service did not match its new selector within the policy's `deadline`."
+            }
+            Self::WriteRefused => {
+                "The API server refused a write that the rollout needs for longer than the policy's \
+                 `deadline`: change the quota, admission policy or permission that the message names, \
+                 then `retry`."
             }
         }
     }
 
-    /// One value for each sentence that it has, for the docs.
+    /// Returns one value per message, for the docs.
     pub fn examples(self) -> Vec<Failure> {
         use Failure as F;
         let metric = || "success-rate".to_owned();
@@ -204,24 +199,27 @@ impl FailureKind {
             Self::CanaryChanged => vec![F::CanaryChanged],
             Self::CanaryGone => vec![F::CanaryGone],
             Self::CrashLoop => {
-                vec![F::CrashLoop { pod: "web-0a86lw5tz-57rxk".to_owned(), restarts: 2 }]
+                let (pod, container) = ("web-0a86lw5tz-57rxk".to_owned(), "app".to_owned());
+                vec![F::CrashLoop { pod, container, restarts: 2 }]
             }
-            Self::Failed => [Recalled::ByEarlierLeader, Recalled::UnderEarlierRollout].map(F::Failed).into(),
+            Self::CauseUnknown => {
+                [Recalled::ByEarlierLeader, Recalled::UnderEarlierRollout].map(F::CauseUnknown).into()
+            }
             Self::GateRefused => vec![F::GateRefused {
                 webhook: "qa".to_owned(),
                 refusals: 4,
                 attempts: 4,
-                said: "403 no".to_owned(),
+                response: "403 no".to_owned(),
             }],
             Self::Inconclusive => {
                 [Evidence::NoData { metric: metric() }, Evidence::Deadline].map(F::Inconclusive).into()
             }
             Self::MetricFailed => [
-                Missed::Below { metric: metric(), value: 0.89, min: 0.99 },
-                Missed::Above { metric: "latency".to_owned(), value: 0.8, max: 0.5 },
-                Missed::NoData { metric: metric() },
+                (metric(), Miss::Below { value: 0.89, min: 0.99 }),
+                ("latency".to_owned(), Miss::Above { value: 0.8, max: 0.5 }),
+                (metric(), Miss::NoData),
             ]
-            .map(F::MetricFailed)
+            .map(|(metric, miss)| F::MetricFailed { metric, miss })
             .into(),
             Self::MetricsUnavailable => vec![F::MetricsUnavailable(Evidence::Error {
                 metric: metric(),
@@ -232,8 +230,10 @@ impl FailureKind {
                 F::PodsNotReady(None),
                 F::PodsNotReady(Some(Obstacle::NotCreated { message: "exceeded quota: pods=4".to_owned() })),
             ],
-            Self::RouterSilent => vec![F::RouterSilent],
-            Self::EndpointsSilent => vec![F::EndpointsSilent],
+            Self::RouteRejected => vec![F::RouteRejected(Rejection::example())],
+            Self::RouterTimeout => vec![F::RouterTimeout],
+            Self::EndpointsTimeout => vec![F::EndpointsTimeout],
+            Self::WriteRefused => vec![F::WriteRefused(RefusedWrite::example())],
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `docs/reasons.md`, generated from the reasons, and the help on one of them.
+//! The page `docs/reasons.md`, generated from the reasons, and the help for one reason.
 
 use std::fmt::{self, Write as _};
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::policy::ProblemKind;
 
-/// Where a reason is.
+/// Where a reason appears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Place {
     /// `status.waiting.reason`.
@@ -18,26 +18,26 @@ pub enum Place {
     Failure,
     /// `status.history[].reason` of a revision that was withdrawn.
     Withdrawal,
-    /// The reason of condition `Accepted`, where it is False.
+    /// The reason of condition `Accepted` if it is False.
     Refusal,
     /// The reason of an Event.
     Event,
 }
 
-/// A reason, as the docs show it.
+/// A reason as shown in the docs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where it is.
+    /// Where it appears.
     pub place: Place,
-    /// The word.
+    /// Its name.
     pub name: &'static str,
-    /// What it means, and what helps.
+    /// The meaning and the fix.
     pub help: &'static str,
-    /// An example of each of its sentences.
+    /// One example per message.
     pub says: Vec<String>,
 }
 
-/// All reasons, by place, then by name.
+/// Returns all reasons, sorted by place, then by name.
 pub fn all() -> Vec<Entry> {
     fn said<T: fmt::Display>(examples: &[T]) -> Vec<String> {
         examples.iter().map(ToString::to_string).collect()
@@ -66,7 +66,7 @@ pub fn all() -> Vec<Entry> {
     all
 }
 
-/// What the word of a reason means, and what helps; nothing for a word of another version.
+/// Returns the meaning and the fix of a reason; `None` for a reason of another version.
 pub fn help(place: Place, word: &str) -> Option<&'static str> {
     match place {
         Place::Waiting => word.parse().ok().map(WaitKind::help),
@@ -77,15 +77,15 @@ pub fn help(place: Place, word: &str) -> Option<&'static str> {
     }
 }
 
-/// `docs/reasons.md`.
+/// Returns the text of `docs/reasons.md`.
 pub fn page() -> String {
     let mut page = INTRODUCTION.to_owned();
     let all = all();
     for (place, title, text) in PLACES {
         let _ = write!(
             page,
-            "\n## {title}\n\n{text}\n\n| reason | what it says, for example | what it means, and what \
-             helps |\n| --- | --- | --- |\n"
+            "\n## {title}\n\n{text}\n\n| reason | message, for example | meaning and fix |\n| --- | \
+             --- | --- |\n"
         );
         for entry in all.iter().filter(|entry| entry.place == *place) {
             let says: Vec<String> = entry.says.iter().map(|said| cell(said)).collect();
@@ -100,72 +100,75 @@ pub fn page() -> String {
     page + CONDITIONS
 }
 
-/// A text in a cell of a table.
+/// Escapes a text for a cell of a table.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('<', "&lt;")
 }
 
 const INTRODUCTION: &str = "# Every reason, and what it means
 
-Generated from the code (`src/core/engine/reasons`), with examples of what varies: names, numbers, what
-another program says. `kubectl steelyard explain NAME` shows what holds now.
+Generated from the code (`src/core/engine/reasons`), with examples of names, numbers and messages of
+other programs. `kubectl steelyard explain NAME` shows the current state of a rollout.
 ";
 
 const PLACES: &[(Place, &str, &str)] = &[
     (
         Place::Waiting,
         "What a rollout waits for",
-        "Column WAITING of `kubectl get rollouts`; `status.waiting` has since when and until when. Also
-the reason of conditions Progressing and Complete.",
+        "Column WAITING of `kubectl get rollouts`; `status.waiting` also has the start and the end of the
+wait. The same reason is in conditions Progressing and Complete.",
     ),
     (
         Place::Failure,
         "Why a revision was rolled back",
-        "`status.failure`, condition `Healthy=False`, and the history. The template stays held and runs
-nowhere: push another, push the old one again, or `kubectl steelyard retry`.",
+        "`status.failure`, condition `Healthy=False`, and the history. The template stays held, and no pod
+runs it: push another template, push stable's template again, or use `kubectl steelyard retry`.",
     ),
     (
         Place::Withdrawal,
         "Why a revision was withdrawn",
-        "Traffic returns to stable here too, but the revision did nothing wrong. The history says
-`Withdrawn`.",
+        "Traffic returns to stable, but the revision did not fail. The history shows `Withdrawn`.",
     ),
     (
         Place::Refusal,
         "Why a rollout can't start",
-        "Condition `Accepted=False`. The Deployment serves on; a template that is pushed meanwhile stays
-held.",
+        "Condition `Accepted=False`. The Deployment keeps serving; a template that is pushed meanwhile
+stays held.",
     ),
     (
         Place::Event,
         "Events",
-        "`kubectl events --for rollout/NAME`, each about the Rollout and related to its Deployment.",
+        "`kubectl events --for rollout/NAME`. Each Event is about the Rollout and related to its
+Deployment.",
     ),
 ];
 
 const PROBLEMS: &str = "
 ## What can be wrong in a policy
 
-The message of `PolicyInvalid` and `NotYetSupported`, and the lines of `steelyard policy check`: the
-path of a field, then one of these. What the CRDs do not have at all (an unknown field, a word where a
-number belongs) is refused by the API server already, and by `policy check` with its line and column.
+The message of `PolicyInvalid` and of a policy's condition `Accepted`, and the lines of `steelyard
+policy check`: the path of a field, then one of these. The API server refuses what does not match the CRD (an unknown
+field, a string instead of a number); `policy check` reports it with line and column.
 
-| what it says, for example | what it means, and what helps |
+| message, for example | meaning and fix |
 | --- | --- |
 ";
 
 const CONDITIONS: &str = "
 ## Conditions
 
-| condition | reason | what it means |
+| condition | reason | meaning |
 | --- | --- | --- |
-| Accepted | `Accepted` | the policy, the Services and the routes fit each other |
-| Accepted | a reason why a rollout can't start | see above |
-| Gated | `Held` | a change of the template is held by the API server's admission |
-| Gated | `NotHeld` | admission does not hold template changes here: see the installation notes. A push rolls out natively, unmeasured |
-| Progressing, Complete | what is awaited, or the phase | Progressing: a rollout is in progress. Complete: the last template that was pushed serves, and all is as it was |
-| Healthy | `NoFailure` | nothing failed |
-| Healthy | why the revision was rolled back | see above |
+| Accepted | `Accepted` | The policy, the Services and the routes fit. |
+| Accepted | a reason why a rollout can't start | See above. |
+| HoldEnforced | `Enforced` | Admission holds changes of the template. |
+| HoldEnforced | `NotEnforced` | Admission does not hold changes of the template; the message names the fix. A push rolls out natively, unmeasured. |
+| Progressing, Complete | what the rollout waits for, or the phase | Progressing: a rollout is in progress. Complete: the template that was pushed last serves, and nothing of the rollout is left. |
+| Healthy | `NoFailure` | Nothing failed. |
+| Healthy | why the revision was rolled back | See above. |
+| Ready | as in Complete | True where Complete is True and Stalled is False. |
+| Stalled | why a rollout can't start, `NotEnforced`, or why the revision was rolled back | Only a person can help. |
+| Stalled | `NotStalled` | The rollout does not need a person. |
 ";
 
 #[cfg(test)]
@@ -175,14 +178,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_that_ends_a_revision_says_whether_it_failed() {
+    fn failures_and_withdrawals_have_different_reasons() {
         let words = |place| all().into_iter().filter(move |entry| entry.place == place);
         let failures: BTreeSet<_> = words(Place::Failure).map(|entry| entry.name).collect();
         assert!(words(Place::Withdrawal).all(|entry| !failures.contains(entry.name)));
     }
 
     #[test]
-    fn each_reason_has_help_and_sentences_that_end_without_a_full_stop() {
+    fn every_reason_has_help_and_messages_without_a_final_period() {
         for Entry { place, name, help: text, says } in all() {
             assert_eq!(help(place, name), Some(text), "{name}");
             assert!(text.ends_with('.') && !says.is_empty(), "{name}");

@@ -1,4 +1,5 @@
-//! Why a rollout can't start: condition `Accepted=False`. Each names what is wrong, where, and the fix.
+//! Why a rollout can't start: condition `Accepted=False`. Each message names the object, the field
+//! and the fix.
 
 use std::fmt;
 
@@ -7,29 +8,45 @@ use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 use crate::{
     api,
     policy::{Fault, Faults},
-    traffic::gateway::RouteError,
+    traffic::{RouteError, Weight},
 };
 
 /// Why a rollout can't start.
 #[derive(Clone, Debug, PartialEq, Eq, EnumDiscriminants)]
 #[strum_discriminants(name(RefusalKind), derive(EnumIter, EnumString, IntoStaticStr))]
-#[strum_discriminants(doc = "The word of a [`Refusal`]: the reason of `Accepted=False`.")]
+#[strum_discriminants(doc = "The kind of a [`Refusal`]: the reason of `Accepted=False`.")]
 #[strum_discriminants(allow(missing_docs))]
 pub enum Refusal {
     /// A name or a Service is taken.
     Conflict(Conflict),
+    /// The pod template has the label by which versions are distinguished.
+    HashInTemplate {
+        /// The Deployment.
+        deployment: String,
+    },
     /// A name would be too long for Kubernetes.
     NameTooLong(NameTooLong),
-    /// No route leads to the Deployment.
+    /// No route refers to a Service of the Deployment.
     NoRoute(NoRoute),
-    /// No Service leads to the Deployment's pods.
+    /// No Service selects the Deployment's pods.
     NoService(NoService),
-    /// A field or a set-up that a later version will serve.
+    /// A field or a setup that this version does not support.
     NotYetSupported(NotYetSupported),
-    /// The policy is not valid.
+    /// The policy is invalid.
     PolicyInvalid(Faults),
-    /// The policy is not there.
+    /// The policy does not exist.
     PolicyNotFound(PolicyNotFound),
+    /// A Service names a container port that the new template does not have.
+    PortNotServed {
+        /// The Service.
+        service: String,
+        /// Its port.
+        port: i64,
+        /// The name of the container port.
+        target: String,
+        /// The Deployment.
+        deployment: String,
+    },
     /// The pod template has readiness gates.
     ReadinessGates {
         /// The Deployment.
@@ -63,9 +80,9 @@ pub enum Refusal {
         /// The Deployment.
         deployment: String,
     },
-    /// The weights of the route are too small for a step's share.
+    /// The weights of the route are too small for a step's weight.
     WeightNotExpressible(Unweighable),
-    /// The Service can't be switched without lost connections.
+    /// The Service can't be switched without losing connections.
     ServiceNotSwitchable {
         /// The Service.
         service: String,
@@ -79,14 +96,14 @@ pub enum Refusal {
     },
 }
 
-/// What is taken.
+/// What another object already has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Conflict {
-    /// Another Deployment had the Service first.
+    /// Another Deployment claimed the Service first.
     Claimed {
         /// The Service.
         service: String,
-        /// The Deployment that had it first.
+        /// The Deployment that claimed it first.
         first: String,
         /// This Deployment.
         deployment: String,
@@ -127,13 +144,13 @@ pub enum NoRoute {
         /// Its name.
         route: String,
     },
-    /// One that names a Service of the Deployment.
+    /// One that refers to a Service of the Deployment.
     NotNamed {
         /// The Deployment.
         deployment: String,
         /// Its Services.
         services: Vec<String>,
-        /// The routes that the policy lists; none if any would do.
+        /// The routes that the policy lists; empty if it lists none.
         listed: Vec<String>,
     },
 }
@@ -143,6 +160,22 @@ pub enum NoRoute {
 pub enum NoService {
     /// Any that selects the Deployment's pods.
     Any {
+        /// The Deployment.
+        deployment: String,
+    },
+    /// Any that selects all versions of the pods: the user pinned the only one.
+    Pinned {
+        /// The Service.
+        service: String,
+        /// The Deployment.
+        deployment: String,
+    },
+    /// One that selects the pods of stable, but not those of the new template.
+    Lacking {
+        /// The Service.
+        service: String,
+        /// The labels that the new template lacks, as `key=value` pairs.
+        labels: Vec<String>,
         /// The Deployment.
         deployment: String,
     },
@@ -162,58 +195,45 @@ pub enum NoService {
     },
 }
 
-/// What a later version will serve.
+/// What this version does not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotYetSupported {
-    /// Fields of the policy.
-    Fields(Faults),
     /// Several routed Services, each with its route.
-    SeveralRoutes(Vec<(String, String)>),
+    SeveralRoutedServices(Vec<(String, String)>),
 }
 
-/// Which policy is not there.
+/// Which policy does not exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PolicyNotFound {
-    /// One of the namespace.
+    /// A `RolloutPolicy`.
     Namespaced {
         /// Its name.
         name: String,
     },
-    /// One of the cluster.
+    /// A `ClusterRolloutPolicy`.
     Cluster {
         /// Its name, with the prefix `cluster/`.
         name: String,
     },
-    /// The Deployment names none.
+    /// The Deployment has no annotation.
     NoAnnotation,
 }
 
-/// Weights of a route that are too small for a step's share.
+/// Weights of a route that are too small for a step's weight.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unweighable {
     /// The route.
     pub route: String,
     /// Which weight can't be expressed.
     pub error: RouteError,
-    /// The least number by which to multiply each weight of the rule.
+    /// The smallest number by which to multiply each weight of the rule.
     pub factor: i64,
 }
 
 impl Refusal {
-    /// The word for programs.
+    /// Returns the reason, in one word.
     pub fn word(&self) -> &'static str {
         RefusalKind::from(self).into()
-    }
-
-    /// The refusal of a policy with these faults: what is not served yet is distinguished from what is wrong.
-    pub fn faulty(faults: Vec<Fault>) -> Self {
-        let unserved = faults.iter().all(Fault::is_unserved);
-        let faults = Faults(faults);
-        if unserved {
-            Self::NotYetSupported(NotYetSupported::Fields(faults))
-        } else {
-            Self::PolicyInvalid(faults)
-        }
     }
 }
 
@@ -221,51 +241,66 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict(conflict) => conflict.fmt(f),
+            Self::HashInTemplate { deployment } => write!(
+                f,
+                "Deployment {deployment}: spec.template.metadata.labels has {}, which Kubernetes sets \
+                 itself: remove it",
+                api::HASH
+            ),
             Self::NameTooLong(name) => name.fmt(f),
             Self::NoRoute(missing) => missing.fmt(f),
             Self::NoService(missing) => missing.fmt(f),
             Self::NotYetSupported(what) => what.fmt(f),
             Self::PolicyInvalid(faults) => faults.fmt(f),
             Self::PolicyNotFound(missing) => missing.fmt(f),
+            Self::PortNotServed { service, port, target, deployment } => write!(
+                f,
+                "Service {service}: targetPort {target} of port {port} is no port of a container in the \
+                 new template of Deployment {deployment}: add a container port of this name to the \
+                 template, or, if no client uses the port, remove it from the Service"
+            ),
             Self::ReadinessGates { deployment } => write!(
                 f,
-                "Deployment {deployment}: spec.template.spec.readinessGates is set: pods that wait for \
-                 a word from outside are not supported yet: leave it out"
+                "Deployment {deployment}: spec.template.spec.readinessGates is not supported: remove it"
             ),
             Self::RevisionHistoryLimit { deployment } => write!(
                 f,
-                "Deployment {deployment}: spec.revisionHistoryLimit is 0, so that a stable ReplicaSet \
-                 at 0 pods would be lost: set 1 or more"
+                "Deployment {deployment}: spec.revisionHistoryLimit is 0, so Kubernetes would delete \
+                 a stable ReplicaSet without pods: set 1 or more"
             ),
-            Self::RouteInvalid { route, error } => write!(f, "HTTPRoute {route}: {error}"),
+            Self::RouteInvalid { route, error } => write!(f, "{route}: {error}"),
             Self::ServiceShared { service, pods, selector, deployment } => {
                 let first: Vec<&str> = pods.iter().take(2).map(String::as_str).collect();
                 let first = first.join(", ");
-                write!(f, "Service {service} selects pods of another workload too ({first}")?;
+                write!(f, "Service {service} also selects pods of another workload ({first}")?;
                 if pods.len() > 2 {
                     write!(f, " and {} more", pods.len() - 2)?;
                 }
-                write!(f, "): make its selector {selector} match the pods of Deployment {deployment} alone")
+                write!(
+                    f,
+                    "): change its selector {selector} to match only the pods of Deployment \
+                     {deployment}"
+                )
             }
             Self::StrategyRecreate { deployment } => write!(
                 f,
-                "Deployment {deployment}: spec.strategy.type is Recreate, which asks for one version \
-                 at a time: use RollingUpdate"
+                "Deployment {deployment}: spec.strategy.type is Recreate, which allows only one \
+                 version at a time: use RollingUpdate"
             ),
-            Self::WeightNotExpressible(Unweighable { route, error, factor }) => write!(
-                f,
-                "HTTPRoute {route}: {error}: multiply each weight of the rule's backendRefs by {factor}"
-            ),
+            Self::WeightNotExpressible(Unweighable { route, error, factor }) => {
+                write!(f, "{route}: {error}: multiply each weight of the rule's backendRefs by {factor}")
+            }
             Self::ServiceNotSwitchable { service } => write!(
                 f,
-                "Service {service} has a Local traffic policy: nodes without a pod of the new version \
-                 would refuse connections at the switch: route it by an HTTPRoute \
-                 (spec.traffic.gatewayAPI)"
+                "Service {service}: internalTrafficPolicy or externalTrafficPolicy is Local, so nodes \
+                 without a canary pod would drop connections at the switch: use Cluster, or an \
+                 HTTPRoute (spec.traffic.gatewayAPI)"
             ),
             Self::SeveralServices { deployment, services } => write!(
                 f,
-                "several Services select the pods of Deployment {deployment}: {}: name the one that \
-                 gets a preview in the policy's spec.traffic.service or in annotation {}",
+                "several Services select the pods of Deployment {deployment} ({}): name one in \
+                 spec.traffic.serviceSelector.name of the policy or in annotation {} of the \
+                 Deployment",
                 services.join(", "),
                 api::SERVICES
             ),
@@ -278,14 +313,14 @@ impl fmt::Display for Conflict {
         match self {
             Self::Claimed { service, first, deployment, selector } => write!(
                 f,
-                "Service {service} is claimed by Deployment {first} already, and selects the pods of \
-                 Deployment {deployment} too: make its selector {selector} match the pods of one of \
-                 them alone"
+                "Service {service} belongs to Deployment {first} and also selects the pods of \
+                 Deployment {deployment}: change its selector {selector} to match only the pods of \
+                 one of them"
             ),
             Self::NameTaken { service, stable } => write!(
                 f,
-                "Service {service} is there already and is not Steelyard's: rename it, or, if it is \
-                 meant for the canary, give it label {}={stable}",
+                "Service {service} already exists and does not belong to Steelyard: rename it, or, if \
+                 it is the canary Service, set label {}={stable}",
                 api::CANARY_OF
             ),
         }
@@ -297,13 +332,13 @@ impl fmt::Display for NameTooLong {
         match self {
             Self::Deployment { deployment } => write!(
                 f,
-                "Deployment {deployment}: metadata.name is longer than 63 characters, the most that a \
-                 label can hold"
+                "Deployment {deployment}: metadata.name is longer than 63 characters, the limit of a \
+                 label: use a shorter name"
             ),
             Self::CanaryService { stable, name } => write!(
                 f,
-                "Service {stable}: {name} is too long for a name: make a canary Service yourself, with \
-                 label {}={stable}",
+                "Service {stable}: the name {name} of its canary Service is too long: create a canary \
+                 Service with label {}={stable}",
                 api::CANARY_OF
             ),
         }
@@ -315,19 +350,23 @@ impl fmt::Display for NoRoute {
         match self {
             Self::Listed { route } => write!(
                 f,
-                "HTTPRoute {route}, which the policy's spec.traffic.gatewayAPI.routes names, isn't \
-                 there: create it, or name another"
+                "{route}, listed in spec.traffic.gatewayAPI.routes of the policy, does not exist: \
+                 create it, or list another"
             ),
             Self::NotNamed { deployment, services, listed } => {
                 match listed.as_slice() {
-                    [] => f.write_str("no HTTPRoute names")?,
-                    listed => write!(f, "HTTPRoute {} does not name", listed.join(", "))?,
+                    [] => f.write_str("no HTTPRoute or GRPCRoute refers to")?,
+                    listed => write!(f, "{} does not refer to", listed.join(", "))?,
                 }
+                let services = services.join(", ");
                 write!(
                     f,
-                    " a Service of Deployment {deployment} ({}): name one in a rule's backendRefs",
-                    services.join(", ")
-                )
+                    " a Service of Deployment {deployment} ({services}): add one to a rule's backendRefs"
+                )?;
+                if listed.is_empty() {
+                    f.write_str("; in another namespace, a route also needs a ReferenceGrant in this one")?;
+                }
+                Ok(())
             }
         }
     }
@@ -338,19 +377,31 @@ impl fmt::Display for NoService {
         match self {
             Self::Any { deployment } => write!(
                 f,
-                "no Service of this namespace selects the pods of Deployment {deployment}: create one \
-                 that does"
+                "no Service in this namespace selects the pods of Deployment {deployment}: create one"
+            ),
+            Self::Pinned { service, deployment } => write!(
+                f,
+                "spec.selector of Service {service} has {}, so it selects only one version of Deployment \
+                 {deployment}: remove it",
+                api::HASH
+            ),
+            Self::Lacking { service, labels, deployment } => write!(
+                f,
+                "spec.selector of Service {service} has {}, which the new template of Deployment \
+                 {deployment} lacks: add it to spec.template.metadata.labels, or remove it from the \
+                 selector",
+                labels.join(", ")
             ),
             Self::Annotated { service, deployment } => write!(
                 f,
-                "Service {service}, which annotation {} of Deployment {deployment} names, isn't there \
-                 or doesn't select its pods",
+                "Service {service}, named in annotation {} of Deployment {deployment}, does not exist \
+                 or does not select its pods: name another one",
                 api::SERVICES
             ),
             Self::Listed { service, deployment } => write!(
                 f,
-                "Service {service}, which the policy's spec.traffic.service names, isn't there or \
-                 doesn't select the pods of Deployment {deployment}"
+                "Service {service}, named in spec.traffic.serviceSelector of the policy, does not \
+                 exist or does not select the pods of Deployment {deployment}: name another one"
             ),
         }
     }
@@ -359,11 +410,16 @@ impl fmt::Display for NoService {
 impl fmt::Display for NotYetSupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fields(faults) => faults.fmt(f),
-            Self::SeveralRoutes(found) => {
-                let each = |(service, route): &(String, String)| format!("{service} in HTTPRoute {route}");
+            Self::SeveralRoutedServices(found) => {
+                let each = |(service, route): &(String, String)| format!("{service} in {route}");
                 let found: Vec<_> = found.iter().map(each).collect();
-                write!(f, "several routed Services are not supported yet: {}", found.join(", "))
+                write!(
+                    f,
+                    "several routed Services are not supported ({}): name one in annotation {} of the \
+                     Deployment",
+                    found.join(", "),
+                    api::SERVICES
+                )
             }
         }
     }
@@ -374,55 +430,62 @@ impl fmt::Display for PolicyNotFound {
         let (name, kind) = match self {
             Self::Namespaced { name } => (name, "RolloutPolicy of this name in the namespace"),
             Self::Cluster { name } => (name, "ClusterRolloutPolicy of this name"),
-            Self::NoAnnotation => return write!(f, "there is no annotation {}", api::POLICY),
+            Self::NoAnnotation => return write!(f, "the Deployment has no annotation {}", api::POLICY),
         };
         write!(
             f,
-            "policy {name}: there is no {kind}: create it, or name another in annotation {} of the \
-             Deployment",
+            "policy {name}: there is no {kind}: create it, or name another one in annotation {} of \
+             the Deployment",
             api::POLICY
         )
     }
 }
 
 impl RefusalKind {
-    /// What it means, and what helps.
+    /// Returns the meaning and the fix, for the docs.
     pub fn help(self) -> &'static str {
         match self {
             Self::Conflict => {
-                "The name that the canary Service would get is taken, or another Deployment under \
-                 Steelyard had the Service first."
+                "The name of the canary Service is taken, or another managed Deployment claimed the \
+                 Service first."
+            }
+            Self::HashInTemplate => {
+                "The label is how Kubernetes and Steelyard distinguish versions; it comes into a template \
+                 that was copied from a pod or a ReplicaSet."
             }
             Self::NameTooLong => {
-                "A name that Steelyard makes of another one would be too long for Kubernetes."
+                "A name that Steelyard derives from another one exceeds the limit of Kubernetes."
             }
-            Self::NoRoute => "No route leads to the Deployment, so there is no weight to set.",
-            Self::NoService => "No Service leads to the Deployment's pods.",
-            Self::NotYetSupported => "A field is published in the CRDs, but Steelyard does not serve it yet.",
+            Self::NoRoute => "No route refers to a Service of the Deployment, so there is no weight to set.",
+            Self::NoService => "No Service selects the Deployment's pods.",
+            Self::NotYetSupported => "Steelyard does not support this combination of objects yet.",
             Self::PolicyInvalid => {
-                "The message names each field that is wrong, and why; `steelyard policy check FILE` \
-                 says the same offline."
+                "The message names each invalid field and the reason; `steelyard policy check FILE` \
+                 reports the same offline."
             }
-            Self::PolicyNotFound => "The annotation names a policy that isn't there.",
-            Self::ReadinessGates => "Pods would wait for a controller that knows nothing of the canary.",
-            Self::RevisionHistoryLimit => "Kubernetes would delete the ReplicaSet that traffic returns to.",
-            Self::RouteInvalid => "The route names the Service in a way that no weight can be set.",
-            Self::ServiceShared => "Narrowing the Service to one version would cut the other workload off.",
-            Self::StrategyRecreate => "Two versions side by side are what Recreate forbids.",
+            Self::PolicyNotFound => "The annotation names a policy that does not exist.",
+            Self::PortNotServed => {
+                "The pods of the new template would be no endpoints of this port, which stable serves."
+            }
+            Self::ReadinessGates => "Pods would wait for a controller that does not know the canary.",
+            Self::RevisionHistoryLimit => "Kubernetes would delete the ReplicaSet that a rollback needs.",
+            Self::RouteInvalid => "The route refers to the Service in a way that does not allow a weight.",
+            Self::ServiceShared => "A pin of the Service to one version would cut off the other workload.",
+            Self::StrategyRecreate => "Recreate does not allow two versions at the same time.",
             Self::WeightNotExpressible => {
-                "The rule's weights are whole numbers too small for a step's share."
+                "The rule's weights are whole numbers that are too small for a step's weight."
             }
             Self::ServiceNotSwitchable => {
-                "Without a router the Service itself is switched, and this one can't be without losing \
-                 connections."
+                "Without a router, the Service itself is switched; this one would lose connections."
             }
             Self::SeveralServices => {
-                "Without a router one Service has to be named, for the preview takes its name."
+                "Without a router, one Service must be named, because the preview's Service is \
+                 derived from it."
             }
         }
     }
 
-    /// One value for each sentence that it has, for the docs.
+    /// Returns one value per message, for the docs.
     pub fn examples(self) -> Vec<Refusal> {
         use Refusal as R;
         let (web, shop) = (|| "web".to_owned(), || "shop".to_owned());
@@ -436,6 +499,7 @@ impl RefusalKind {
                 }),
                 R::Conflict(Conflict::NameTaken { service: "web-canary".to_owned(), stable: web() }),
             ],
+            Self::HashInTemplate => vec![R::HashInTemplate { deployment: web() }],
             Self::NameTooLong => {
                 let name = "x".repeat(58);
                 vec![
@@ -449,22 +513,26 @@ impl RefusalKind {
             Self::NoRoute => {
                 let not_named =
                     |listed| NoRoute::NotNamed { deployment: web(), services: vec![web()], listed };
-                let listed = NoRoute::Listed { route: shop() };
-                [listed, not_named(vec![]), not_named(vec![shop()])].map(R::NoRoute).into()
+                let route = || "GRPCRoute shop".to_owned();
+                let listed = NoRoute::Listed { route: route() };
+                [listed, not_named(vec![]), not_named(vec![route()])].map(R::NoRoute).into()
             }
             Self::NoService => [
                 NoService::Any { deployment: web() },
+                NoService::Pinned { service: shop(), deployment: web() },
+                NoService::Lacking {
+                    service: shop(),
+                    labels: vec!["version=v1".to_owned()],
+                    deployment: web(),
+                },
                 NoService::Annotated { service: shop(), deployment: web() },
                 NoService::Listed { service: shop(), deployment: web() },
             ]
             .map(R::NoService)
             .into(),
             Self::NotYetSupported => {
-                let two = vec![(web(), "a".to_owned()), (web(), "b".to_owned())];
-                let field = Fault::unserved("spec.strategy.canary.steps[0].mirror");
-                [NotYetSupported::Fields(Faults(vec![field])), NotYetSupported::SeveralRoutes(two)]
-                    .map(R::NotYetSupported)
-                    .into()
+                let two = vec![(web(), "HTTPRoute a".to_owned()), (shop(), "HTTPRoute b".to_owned())];
+                vec![R::NotYetSupported(NotYetSupported::SeveralRoutedServices(two))]
             }
             Self::PolicyInvalid => {
                 let fault = crate::policy::Problem::DeadlineZero;
@@ -477,10 +545,16 @@ impl RefusalKind {
             ]
             .map(R::PolicyNotFound)
             .into(),
+            Self::PortNotServed => vec![R::PortNotServed {
+                service: web(),
+                port: 80,
+                target: "http".to_owned(),
+                deployment: web(),
+            }],
             Self::ReadinessGates => vec![R::ReadinessGates { deployment: web() }],
             Self::RevisionHistoryLimit => vec![R::RevisionHistoryLimit { deployment: web() }],
             Self::RouteInvalid => vec![R::RouteInvalid {
-                route: web(),
+                route: "HTTPRoute web".to_owned(),
                 error: RouteError::Ambiguous { rule: 0, service: web() },
             }],
             Self::ServiceShared => vec![R::ServiceShared {
@@ -491,8 +565,8 @@ impl RefusalKind {
             }],
             Self::StrategyRecreate => vec![R::StrategyRecreate { deployment: web() }],
             Self::WeightNotExpressible => vec![R::WeightNotExpressible(Unweighable {
-                route: web(),
-                error: RouteError::WeightNotExpressible { rule: 0, weight: 5, share: 1 },
+                route: "HTTPRoute web".to_owned(),
+                error: RouteError::WeightNotExpressible { rule: 0, weight: Weight::percent(5), share: 1 },
                 factor: 20,
             })],
             Self::ServiceNotSwitchable => vec![R::ServiceNotSwitchable { service: web() }],

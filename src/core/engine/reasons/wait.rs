@@ -1,89 +1,103 @@
-//! What a rollout waits for: `status.waiting`, and the reason of conditions Progressing and Complete.
+//! What a rollout waits for: `status.waiting`, and the reason of conditions Progressing and
+//! Complete.
 
 use std::fmt;
 
 use strum::{EnumDiscriminants, EnumIter, EnumString, IntoStaticStr};
 
-use super::evidence::{Because, Evidence, Obstacle};
-use crate::{analysis::ErrorClass, traffic::gateway::RouteError};
+use super::evidence::{Because, Evidence, Lack, Obstacle, Rejection};
+use crate::{
+    analysis::ErrorClass,
+    engine::{snapshot::Trouble, written::RefusedWrite},
+    policy::{Fault, Faults, Problem},
+    traffic::{RouteError, Weight},
+};
 
 /// What a rollout waits for.
 #[derive(Clone, Debug, PartialEq, EnumDiscriminants)]
 #[strum_discriminants(name(WaitKind), derive(EnumIter, EnumString, IntoStaticStr))]
-#[strum_discriminants(doc = "The word of a [`WaitReason`]: `status.waiting.reason`.")]
+#[strum_discriminants(doc = "The kind of a [`WaitReason`]: `status.waiting.reason`.")]
 #[strum_discriminants(allow(missing_docs))]
 pub enum WaitReason {
-    /// The Deployment controller has to take the canary's `ReplicaSet` as its own.
+    /// The Deployment controller has to use the canary's `ReplicaSet` as the new one.
     DeploymentController,
-    /// Connections and routers get time to leave what no longer serves.
+    /// Connections and routers have time to stop using what no longer serves.
     Draining(Draining),
-    /// Endpoints have to follow the selectors of their Services.
+    /// Endpoints have to match the selectors of their Services.
     Endpoints(Endpoints),
     /// A person has to promote the step.
     Gate {
         /// What the person has to check.
         message: String,
     },
-    /// A precondition of the handover does not hold.
+    /// A precondition of the handover is not met.
     Handover(Unfit),
-    /// The minimum time of the step is not over.
-    Hold {
-        /// The canary's weight, in percent.
-        weight: u8,
+    /// The duration of the step is not over.
+    StepDuration {
+        /// The canary's weight.
+        weight: Weight,
     },
     /// The source answered, and a metric has no verdict.
     Inconclusive(Evidence),
-    /// The minimum time is over, and a metric has too few measurements.
+    /// The duration is over, and a metric has too few measurements.
     Metrics,
     /// The source can't be queried.
     MetricsUnavailable(Evidence),
-    /// The Deployment controller rolls out by itself.
+    /// The Deployment rolls out natively.
     NativeRollout(NativeRollout),
     /// The rollout can't start: see condition Accepted.
     NotAccepted,
-    /// A retry is asked for, and an older intent names the same revision.
+    /// A retry is requested, and an older intent names the same revision.
     OldIntent,
     /// A person paused the rollout.
     Paused(Paused),
+    /// The policy that the rollout started with can't be run.
+    Policy(Unrunnable),
     /// Blue-green: the preview is measured before the switch.
     Preview,
-    /// As many rollouts are in progress as the operator allows.
+    /// The limit of concurrent rollouts is reached.
     Queue {
-        /// Its place, from 1.
+        /// Its place, counted from 1.
         place: usize,
-        /// How many wait.
+        /// The length of the queue.
         of: usize,
-        /// How many are in progress.
+        /// The number of rollouts in progress.
         in_flight: usize,
     },
-    /// Pods have to become ready, or to end.
+    /// Pods have to become ready or to terminate.
     Pods(Pods),
-    /// A `ReplicaSet` that the handover needs is gone.
-    ReplicaSets(ReplicaSets),
+    /// The canary's `ReplicaSet` was deleted during the handover.
+    ReplicaSets,
     /// The route, as another client changed it, can't carry the weight.
-    RouteChanged(RouteError),
+    RouteChanged {
+        /// Its kind and name.
+        route: String,
+        /// Why.
+        error: RouteError,
+    },
     /// The route was deleted.
     RouteGone,
-    /// The gateway refuses the route.
-    RouteRejected {
-        /// The reason of the gateway's condition.
-        reason: String,
-        /// Its message.
-        message: String,
-    },
-    /// The router has to take a weight.
+    /// A gateway rejects the route for a reason that it did not report before the rollout.
+    RouteRejected(Rejection),
+    /// The router has to accept a weight or to stop using stable.
     Router(Router),
     /// The routed Service was deleted.
     Service {
         /// Its name.
         name: String,
     },
-    /// A native rollout has to end first.
-    Settling(Settling),
+    /// A template was pushed during a native rollout: one version has to get the pods of the
+    /// others.
+    Settling {
+        /// The `ReplicaSet` that is kept.
+        kept: String,
+        /// Those that are scaled to 0.
+        others: Vec<String>,
+    },
     /// Stable has to have a `ReplicaSet`, or pods.
-    Stable(Stable),
-    /// Another `ReplicaSet` has the template, and pods.
-    Twin {
+    StableUnavailable(Stable),
+    /// Another `ReplicaSet` has the same template, and pods.
+    SameTemplate {
         /// Its name.
         replica_set: String,
     },
@@ -91,16 +105,18 @@ pub enum WaitReason {
     Webhook {
         /// Its name in the operator's configuration.
         name: String,
-        /// How many calls were made.
+        /// The number of attempts.
         attempts: u32,
         /// Its last answer.
-        said: Option<String>,
+        response: Option<String>,
     },
-    /// A time of the week has to come.
+    /// A time window has to open.
     Window {
         /// When it opens, in its own time zone.
         opens: String,
     },
+    /// The API server, or an admission policy, refuses a write.
+    WriteRefused(RefusedWrite),
     /// The Deployment has no replicas.
     ZeroReplicas,
 }
@@ -116,54 +132,56 @@ pub enum Draining {
     CanaryService,
 }
 
-/// Whose endpoints a Service has to have.
+/// Which endpoints the Services must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Endpoints {
     /// Those of the version that its selector names.
     Selected,
     /// Those of both versions.
     Both,
-    /// Those of both versions, for a moment longer.
+    /// Those of both versions, for a minimum time.
     Overlap,
-    /// The canary's alone.
+    /// Those of the canary only.
     CanaryAlone,
 }
 
-/// Why the handover can't begin.
+/// Why the handover can't start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter)]
 pub enum Unfit {
-    /// The Deployment controller would act at once.
+    /// The Deployment is not paused, so its controller would act at once.
     NotPaused,
     /// The canary is not what was pushed last.
     OtherTemplate,
-    /// The Deployment controller would take another `ReplicaSet` for the new one.
-    Twin,
+    /// The Deployment controller would use another `ReplicaSet` as the new one.
+    SameTemplate,
     /// One of the `ReplicaSets` is larger or smaller than the Deployment.
     Sizes,
     /// Canary pods are missing.
     NotAvailable,
-    /// The Deployment controller would count availability in another way.
+    /// The Deployment controller would count availability differently.
     MinReadySeconds,
-    /// The Deployment controller would take stable for the new one.
+    /// The Deployment controller would use stable as the new one.
     OlderThanStable,
-    /// A `ReplicaSet` is about to go.
+    /// A `ReplicaSet` is being deleted.
     Deleting,
-    /// The Deployment controller knows the canary already.
+    /// The canary already has a revision number of the Deployment controller.
     Numbered,
 }
 
-/// What the Deployment controller does.
+/// The state of a native rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NativeRollout {
     /// The template was never held.
     NotHeld,
+    /// Two versions of the Deployment have pods.
+    TwoVersions,
     /// It rolls out while the canary serves.
     Running,
     /// It has not created its own pods yet.
     NoPods,
 }
 
-/// Where a paused rollout stays.
+/// Where a rollout is paused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Paused {
     /// At a gate that is open.
@@ -175,15 +193,15 @@ pub enum Paused {
     BeforeWeight {
         /// Who paused it.
         by: String,
-        /// The weight, in percent.
-        weight: u8,
+        /// The weight.
+        weight: Weight,
     },
     /// After a step that passed.
     AfterPass {
         /// Who paused it.
         by: String,
     },
-    /// After a step that the policy lets end without a verdict.
+    /// After a step that ends without a verdict, as the policy allows.
     WithoutVerdict {
         /// Who paused it.
         by: String,
@@ -197,20 +215,20 @@ pub enum Pods {
     Ready {
         /// How many.
         wanted: i32,
-        /// What keeps one of them from it, if that is known.
+        /// What keeps one of them from being ready, if known.
         obstacle: Option<Obstacle>,
     },
-    /// To end.
+    /// To terminate.
     End,
 }
 
-/// Which `ReplicaSet` is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReplicaSets {
-    /// One of the two of the handover.
-    OfHandover,
-    /// The canary's.
-    Canary,
+/// Why the policy that a rollout started with can't be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unrunnable {
+    /// This version of Steelyard finds faults in it.
+    Invalid(Faults),
+    /// It is not in the status.
+    Gone,
 }
 
 /// What the router has to do.
@@ -218,32 +236,25 @@ pub enum ReplicaSets {
 pub enum Router {
     /// To accept the route.
     Accept,
-    /// To show the weight in its own count of requests.
+    /// To show the weight in its request metrics.
     Observe,
     /// To stop using stable.
     ReleaseStable,
-}
-
-/// Where a native rollout is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Settling {
-    /// Two versions have pods.
-    Between,
-    /// One version serves, and the template that was pushed meanwhile comes next.
-    Settled,
+    /// To stop using the canary, or its Service.
+    ReleaseCanary,
 }
 
 /// What stable lacks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stable {
-    /// Its `ReplicaSet`.
-    Gone,
-    /// Ready pods.
-    NoPods,
+    /// It can't take the traffic back, so the canary's pods stay after a rollback.
+    Return(Lack),
+    /// A first ready pod.
+    Start,
 }
 
 impl WaitReason {
-    /// The word for programs.
+    /// Returns the reason, in one word.
     pub fn word(&self) -> &'static str {
         WaitKind::from(self).into()
     }
@@ -253,53 +264,68 @@ impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::DeploymentController => f.write_str(
-                "waiting for the Deployment controller to take the canary's ReplicaSet as its own",
+                "waiting for the Deployment controller to use the canary's ReplicaSet as the new one",
             ),
             Self::Draining(what) => what.fmt(f),
             Self::Endpoints(whose) => whose.fmt(f),
             Self::Gate { message } => write!(f, "waiting for a person to promote this step: {message}"),
-            Self::Handover(unfit) => write!(f, "the handover waits: {unfit}"),
-            Self::Hold { weight: 100 } => {
-                f.write_str("holding 100 % and measuring, with stable kept to go back to")
+            Self::Handover(unfit) => write!(f, "the handover can't start: {unfit}"),
+            Self::StepDuration { weight: Weight::ALL } => {
+                f.write_str("weight is 100%; waiting for the step's duration, with stable at full scale")
             }
-            Self::Hold { weight } => write!(f, "holding {weight} % and measuring"),
-            Self::Inconclusive(late @ Evidence::Deadline) => write!(f, "{late}: it holds and asks"),
+            Self::StepDuration { weight } => write!(f, "weight is {weight}; waiting for the step's duration"),
+            Self::Inconclusive(late @ Evidence::Deadline) => {
+                write!(f, "{late}; waiting for a Pass, or for `promote` or `abort`")
+            }
             Self::Inconclusive(evidence) | Self::MetricsUnavailable(evidence) => evidence.fmt(f),
-            Self::Metrics => f.write_str("waiting for each metric's verdict"),
+            Self::Metrics => f.write_str("waiting for every metric to pass"),
             Self::NativeRollout(what) => what.fmt(f),
-            Self::NotAccepted => f.write_str("the template stays held: see condition Accepted"),
+            Self::NotAccepted => {
+                f.write_str("the rollout can't start, and the template stays held: see condition Accepted")
+            }
             Self::OldIntent => {
                 f.write_str("spec.abort or spec.promote still names this revision: remove it to retry")
             }
             Self::Paused(paused) => paused.fmt(f),
-            Self::Preview => f.write_str("measuring the preview, which only its own Service leads to"),
+            Self::Policy(why) => why.fmt(f),
+            Self::Preview => {
+                f.write_str("measuring the preview, which gets requests only through the canary Service")
+            }
             Self::Queue { place, of, in_flight } => {
                 let place = ordinal(*place);
-                write!(f, "waiting for its turn, {place} of {of}: {in_flight} rollouts are in flight")
+                write!(f, "waiting in the queue, {place} of {of}: {in_flight} rollouts are in progress")
             }
             Self::Pods(pods) => pods.fmt(f),
-            Self::ReplicaSets(which) => which.fmt(f),
-            Self::RouteChanged(error) => {
-                write!(f, "somebody changed the route: {error}; waiting for it to fit again")
+            Self::ReplicaSets => f.write_str("the canary's ReplicaSet was deleted during the handover"),
+            Self::RouteChanged { route, error } => {
+                write!(f, "another client changed {route}: {error}; restore the rule's backendRefs")
             }
-            Self::RouteGone => f.write_str("the route was deleted: waiting for it"),
-            Self::RouteRejected { reason, message } => {
-                write!(f, "the gateway refuses the route: {reason} {message}")
-            }
+            Self::RouteGone => f.write_str("the route was deleted: apply it again"),
+            Self::RouteRejected(rejection) => rejection.fmt(f),
             Self::Router(what) => what.fmt(f),
-            Self::Service { name } => write!(f, "Service {name} is gone: waiting for it"),
-            Self::Settling(settling) => settling.fmt(f),
-            Self::Stable(stable) => stable.fmt(f),
-            Self::Twin { replica_set } => {
-                write!(f, "ReplicaSet {replica_set} has this template, and pods: waiting for them to end")
-            }
-            Self::Webhook { name, said: None, .. } => write!(f, "waiting for webhook {name} to say yes"),
-            Self::Webhook { name, attempts, said: Some(said) } => write!(
+            Self::Service { name } => write!(f, "Service {name} was deleted: apply it again"),
+            Self::Settling { kept, others } => write!(
                 f,
-                "waiting for webhook {name} to say yes, attempt {attempts}; the last answer: {said}"
+                "this template was pushed during a native rollout: waiting for ReplicaSet {kept} to get the \
+                 pods of {}",
+                others.join(", ")
             ),
-            Self::Window { opens } => write!(f, "the window is shut; it opens on {opens}"),
-            Self::ZeroReplicas => f.write_str("the Deployment is scaled to zero: waiting for replicas"),
+            Self::StableUnavailable(stable) => stable.fmt(f),
+            Self::SameTemplate { replica_set } => {
+                write!(
+                    f,
+                    "waiting for the pods of ReplicaSet {replica_set}, which has the same template, \
+                     to terminate"
+                )
+            }
+            Self::Webhook { name, response: None, .. } => write!(f, "waiting for webhook {name} to approve"),
+            Self::Webhook { name, attempts, response: Some(response) } => write!(
+                f,
+                "waiting for webhook {name} to approve, attempt {attempts}; its last answer: {response}"
+            ),
+            Self::Window { opens } => write!(f, "the time window is closed; it opens on {opens}"),
+            Self::WriteRefused(write) => write.fmt(f),
+            Self::ZeroReplicas => f.write_str("spec.replicas of the Deployment is 0: scale it up"),
         }
     }
 }
@@ -307,9 +333,11 @@ impl fmt::Display for WaitReason {
 impl fmt::Display for Draining {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Canary => "traffic is back on stable: connections to the canary drain",
-            Self::Stable => "connections to stable drain",
-            Self::CanaryService => "routes are as they were: the router lets go of the canary Service",
+            Self::Canary => "stable has all traffic; waiting for connections to the canary to drain",
+            Self::Stable => "the canary has all traffic; waiting for connections to stable to drain",
+            Self::CanaryService => {
+                "routes are restored; waiting for the router to stop using the canary Service"
+            }
         })
     }
 }
@@ -317,10 +345,10 @@ impl fmt::Display for Draining {
 impl fmt::Display for Endpoints {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Selected => "waiting for the Services' endpoints to follow their selectors",
-            Self::Both => "waiting for both versions behind the Services",
-            Self::Overlap => "both versions stand behind the Services",
-            Self::CanaryAlone => "waiting for the canary alone behind the Services",
+            Self::Selected => "waiting for the Services' endpoints to match their selectors",
+            Self::Both => "waiting for the Services to have endpoints of both versions",
+            Self::Overlap => "the Services have endpoints of both versions; waiting before stable is removed",
+            Self::CanaryAlone => "waiting for the Services to have endpoints of the canary only",
         })
     }
 }
@@ -328,15 +356,26 @@ impl fmt::Display for Endpoints {
 impl fmt::Display for Unfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotPaused => "the Deployment is not paused",
-            Self::OtherTemplate => "the canary's template is not the Deployment's",
-            Self::Twin => "another ReplicaSet of the Deployment has this template",
-            Self::Sizes => "the ReplicaSets' sizes are not the Deployment's",
+            Self::NotPaused => "spec.paused of the Deployment is not true: set it to true",
+            Self::OtherTemplate => {
+                "the template of the canary's ReplicaSet differs from the Deployment's: push it again"
+            }
+            Self::SameTemplate => "another ReplicaSet of the Deployment has the same template: delete it",
+            Self::Sizes => {
+                "spec.replicas of a ReplicaSet differs from the Deployment's: remove what else scales it"
+            }
             Self::NotAvailable => "not all canary pods are available",
-            Self::MinReadySeconds => "minReadySeconds differs",
-            Self::OlderThanStable => "the canary's ReplicaSet is older than stable's",
-            Self::Deleting => "a ReplicaSet is being deleted",
-            Self::Numbered => "the canary carries a revision already",
+            Self::MinReadySeconds => {
+                "spec.minReadySeconds of the canary's ReplicaSet differs from the Deployment's"
+            }
+            Self::OlderThanStable => "the canary's ReplicaSet is older than stable's: abort, and push again",
+            Self::Deleting => {
+                "stable's or the canary's ReplicaSet is being deleted: wait until it is gone, or abort"
+            }
+            Self::Numbered => {
+                "the canary's ReplicaSet already has annotation deployment.kubernetes.io/revision: \
+                 remove it"
+            }
         })
     }
 }
@@ -344,9 +383,18 @@ impl fmt::Display for Unfit {
 impl fmt::Display for NativeRollout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotHeld => "the Deployment rolls out natively: its template is not held",
-            Self::Running => "the Deployment controller rolls out while the canary serves",
-            Self::NoPods => "waiting for the Deployment controller's own pods of the new version",
+            Self::NotHeld => {
+                "the Deployment rolls out natively: its template is not held (after `skip`, after a \
+                 resume, or because condition HoldEnforced is False)"
+            }
+            Self::TwoVersions => {
+                "two versions of the Deployment have pods: waiting for the native rollout to finish"
+            }
+            Self::Running => {
+                "waiting for the Deployment controller to roll out its own pods; the canary serves \
+                 meanwhile"
+            }
+            Self::NoPods => "waiting for the Deployment controller to create pods of the new version",
         })
     }
 }
@@ -354,11 +402,11 @@ impl fmt::Display for NativeRollout {
 impl fmt::Display for Paused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::AtOpenGate { by } => write!(f, "the gate is open; paused by {by}")?,
-            Self::BeforeWeight { by, weight } => write!(f, "paused by {by} before {weight} %")?,
-            Self::AfterPass { by } => write!(f, "the step passed; paused by {by}")?,
+            Self::AtOpenGate { by } => write!(f, "the gate is open, but {by} paused the rollout")?,
+            Self::BeforeWeight { by, weight } => write!(f, "{by} paused the rollout before weight {weight}")?,
+            Self::AfterPass { by } => write!(f, "the step passed, but {by} paused the rollout")?,
             Self::WithoutVerdict { by } => {
-                write!(f, "the step has no verdict, and may end; paused by {by}")?;
+                write!(f, "the step can end without a verdict, but {by} paused the rollout")?;
             }
         }
         f.write_str(": waiting for `resume`")
@@ -371,38 +419,37 @@ impl fmt::Display for Pods {
             Self::Ready { wanted, obstacle } => {
                 write!(f, "waiting for {wanted} ready canary pods{}", Because(obstacle.as_ref()))
             }
-            Self::End => f.write_str("waiting for the canary's pods to end"),
+            Self::End => f.write_str("waiting for the canary's pods to terminate"),
         }
     }
 }
 
-impl fmt::Display for ReplicaSets {
+impl fmt::Display for Unrunnable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::OfHandover => "a ReplicaSet of the handover is gone",
-            Self::Canary => "the canary's ReplicaSet is gone",
-        })
+        match self {
+            Self::Invalid(faults) => {
+                write!(
+                    f,
+                    "this version of Steelyard can't run the policy that the rollout started with: \
+                     {faults}"
+                )
+            }
+            Self::Gone => f.write_str(
+                "the status of the Rollout lacks the policy that the rollout started with: abort it, \
+                 or push again",
+            ),
+        }
     }
 }
 
 impl fmt::Display for Router {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Accept => "waiting for the route's gateway to take the new weight",
-            Self::Observe => "waiting for the router's own count of requests to show the shift",
-            Self::ReleaseStable => "all traffic is on the canary: the router lets go of stable",
-        })
-    }
-}
-
-impl fmt::Display for Settling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Between => {
-                "the Deployment's pods are between two versions: waiting for one of them to serve alone"
-            }
-            Self::Settled => {
-                "the native rollout has settled: the template that was pushed meanwhile is brought now"
+            Self::Accept => "waiting for a gateway to accept the new weight of the routes",
+            Self::Observe => "waiting for the observed weight to follow the desired weight",
+            Self::ReleaseStable => "the canary has all traffic; waiting for the router to stop using stable",
+            Self::ReleaseCanary => {
+                "no route gives traffic to the canary Service; waiting for the router to stop using it"
             }
         })
     }
@@ -410,14 +457,17 @@ impl fmt::Display for Settling {
 
 impl fmt::Display for Stable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Gone => "the stable ReplicaSet is gone: waiting for the Deployment controller",
-            Self::NoPods => "waiting for pods of stable before the canary's are ended",
-        })
+        match self {
+            Self::Return(lost) => write!(
+                f,
+                "{lost}: the canary's pods stay until another version serves; push a template that works"
+            ),
+            Self::Start => f.write_str("no pod of the Deployment has been ready yet"),
+        }
     }
 }
 
-/// 1st, 2nd, 3rd, 4th, 11th, 21st.
+/// Returns an ordinal number: 1st, 2nd, 3rd, 4th, 11th, 21st.
 fn ordinal(number: usize) -> String {
     let ending = match (number % 10, number % 100) {
         (1, of) if of != 11 => "st",
@@ -429,100 +479,121 @@ fn ordinal(number: usize) -> String {
 }
 
 impl WaitKind {
-    /// What it means, and what helps.
+    /// Returns the meaning and the fix, for the docs.
     pub fn help(self) -> &'static str {
         match self {
             Self::DeploymentController => {
-                "The pods are the Deployment's own; Kubernetes' Deployment controller has to say so. \
-                 After 10 s Steelyard takes them back and tries again."
+                "The ReplicaSet belongs to the Deployment, but the Deployment controller has not \
+                 confirmed it. After 10 s Steelyard takes the ReplicaSet back and tries again."
             }
-            Self::Draining => "A named pause of the operator's `drain`: connections end before pods do.",
+            Self::Draining => {
+                "Steelyard waits for the `drain` time of its configuration, so that connections end \
+                 before pods terminate."
+            }
             Self::Endpoints => {
-                "The Services' endpoints have to follow their selectors before the rollout goes on."
+                "The rollout continues once the Services' endpoints match their selectors. Check that the \
+                 pods are ready, and that kube-controller-manager runs."
             }
             Self::Gate => {
-                "The step waits for a person. `kubectl steelyard promote` goes on; metrics guard the \
-                 rollout meanwhile."
+                "The step waits for a person: `kubectl steelyard promote` continues the rollout. \
+                 Metrics guard it meanwhile."
             }
-            Self::Handover => {
-                "Something that the handover of the pods needs does not hold; each reconcile checks \
-                 again."
-            }
-            Self::Hold => {
-                "The step's `hold` is not over. Metrics are queried meanwhile, and a failing one ends \
-                 it at once."
+            Self::Handover => "The handover starts as soon as the objects are as the message requires.",
+            Self::StepDuration => {
+                "The step's `duration` is not over. Metrics are measured meanwhile; the verdict \
+                 Fail rolls back at once."
             }
             Self::Inconclusive => {
-                "Prometheus answers, but with no number (no series, NaN), or with too few: neither a \
-                 pass nor a failure. The weight stays. See whether the query finds the canary's pods; \
-                 `promote` goes on without it, `abort` takes the traffic back."
+                "Prometheus answers without a number (no series, NaN) or with too few requests: \
+                 neither a pass nor a failure. The weight stays. Check that the query finds the \
+                 canary's pods; `promote` continues without a verdict, `abort` rolls back."
             }
-            Self::Metrics => "The hold is over; a metric has not been measured often enough yet.",
+            Self::Metrics => "The step's `duration` is over, but a metric has too few measurements.",
             Self::MetricsUnavailable => {
                 "Prometheus can't be reached, or refuses the query: neither a pass nor a failure. The \
-                 weight stays until it answers. Check Prometheus or the query; `promote` goes on \
-                 without it, `abort` takes the traffic back."
+                 weight stays until it answers. Check Prometheus and the query; `promote` continues \
+                 without a verdict, `abort` rolls back."
             }
             Self::NativeRollout => {
-                "The Deployment controller rolls out by itself: the template was never held (see \
-                 condition Gated), was skipped, or can't be handed over because admission alters it."
+                "The Deployment controller rolls out the template: a person skipped the steps, another \
+                 client resumed the Deployment, admission did not hold it (see condition HoldEnforced), \
+                 its rollout was in progress before, or it can't be handed over because admission changes templates of ReplicaSets."
             }
             Self::NotAccepted => {
-                "The policy, a Service or a route does not fit: condition Accepted says which, and what \
-                 helps."
+                "The policy, a Service or a route does not fit: condition Accepted names it and the fix."
             }
             Self::OldIntent => {
-                "A retry is asked for, but an intent for the try before would end it at once, or \
-                 promote it unmeasured. `kubectl steelyard retry` removes it in the same write."
+                "An intent for the previous attempt would abort or promote the retry at once. \
+                 `kubectl steelyard retry` removes it in the same write."
             }
-            Self::Paused => "A person paused it: `kubectl steelyard resume`, or `abort`.",
+            Self::Paused => "A person paused the rollout: use `kubectl steelyard resume` or `abort`.",
+            Self::Policy => {
+                "The rollout started under another version of Steelyard, which accepted this policy. \
+                 Traffic stays as it is, and no metric guards it. Run that version again, use \
+                 `kubectl steelyard abort`, or change the policy and push again."
+            }
             Self::Preview => {
-                "Blue-green, before the switch: the new version is reached by the canary Service \
-                 alone, and measured."
+                "Blue-green, before the switch: the new version gets requests only through the canary \
+                 Service, and is measured."
             }
             Self::Queue => {
-                "As many rollouts are in progress as the operator's `concurrency` allows. The template \
-                 stays held meanwhile; namespaces take turns."
+                "The `concurrency` limit of Steelyard's configuration is reached. The template stays held meanwhile; \
+                 namespaces take turns."
             }
             Self::Pods => {
-                "Pods of the canary have to become ready, or to end. What keeps one from it (image, \
-                 quota, node, probe) is in the message; at the deadline the rollout is rolled back."
+                "Canary pods have to become ready, or to terminate after a rollback. The message names \
+                 the obstacle (image, quota, node, probe). If they are not ready at the deadline, the \
+                 rollout is rolled back."
             }
-            Self::ReplicaSets => "A ReplicaSet was deleted during the handover.",
+            Self::ReplicaSets => {
+                "A ReplicaSet was deleted during the handover: push the template again, or use \
+                 `kubectl steelyard abort`."
+            }
             Self::RouteChanged => {
-                "Another client changed the route so that it can't carry the step's weight: give the \
-                 rule its backends back."
+                "Another client changed the route so that it can't carry the step's weight: restore \
+                 the rule's backendRefs."
             }
             Self::RouteGone => "The route was deleted: apply it again.",
             Self::RouteRejected => {
-                "The gateway says that it can't use the route: what it says is in the message."
+                "The gateway can't use the route: the message has the gateway's reason. Metrics guard \
+                 the canary meanwhile. At the deadline, the rollout is rolled back. What the gateway \
+                 reported before the rollout does not count."
             }
-            Self::Router => "The router has to take the new weight, or to stop using the old version.",
+            Self::Router => {
+                "The router has to accept the new weight, clients have to get it, or the router has to \
+                 stop using stable. Check that the gateway runs and accepts the route."
+            }
             Self::Service => "The Service whose traffic is routed was deleted: apply it again.",
             Self::Settling => {
-                "A template was pushed, or the Deployment adopted, during a native rollout: that one \
-                 ends first."
+                "A template was pushed during a native rollout. The version with most of the available \
+                 pods gets those of the others; at the policy's `deadline`, the others end in any case. \
+                 Then the rollout of the pushed template starts."
             }
-            Self::Stable => {
-                "The ReplicaSet that serves was deleted: the Deployment controller has to create it \
-                 again."
+            Self::StableUnavailable => {
+                "Stable can't carry the traffic: its ReplicaSet was deleted, none of its pods is \
+                 available, or the Service no longer selects them. A push is rolled out in any case; \
+                 `kubectl steelyard skip` rolls it out natively."
             }
-            Self::Twin => {
-                "An older ReplicaSet has the very template that is to be tried, and still has pods."
-            }
+            Self::SameTemplate => "An older ReplicaSet has the same template and still has pods.",
             Self::Webhook => {
-                "Another system has to say yes. It is called again until it does, or until its \
-                 refusals take the traffic back, as the policy's `onRefusal` says; `kubectl steelyard \
-                 promote` goes on without it."
+                "Another system has to approve. It is called again until it approves, or until its \
+                 refusals roll back, as the policy's `onRefusal` says; `kubectl steelyard promote` \
+                 continues without it."
             }
             Self::Window => {
-                "The step waits for a time of the week. `kubectl steelyard promote` goes on before it."
+                "The step waits for a time window; `kubectl steelyard promote` continues at once."
+            }
+            Self::WriteRefused => {
+                "A quota, an admission policy or missing permissions make the API server refuse a \
+                 write; the message has its words. Steelyard sends the write again, and the rollout is \
+                 rolled back at the policy's `deadline`, unless its canary has been handed over or its \
+                 rollback has begun."
             }
             Self::ZeroReplicas => "Nothing can be measured without pods: scale the Deployment up.",
         }
     }
 
-    /// One value for each sentence that it has, for the docs.
+    /// Returns one value per message, for the docs.
     pub fn examples(self) -> Vec<WaitReason> {
         use WaitReason as W;
         let by = || "ann".to_owned();
@@ -542,7 +613,9 @@ impl WaitKind {
                 use strum::IntoEnumIterator as _;
                 Unfit::iter().map(W::Handover).collect()
             }
-            Self::Hold => vec![W::Hold { weight: 25 }, W::Hold { weight: 100 }],
+            Self::StepDuration => {
+                vec![W::StepDuration { weight: Weight::percent(25) }, W::StepDuration { weight: Weight::ALL }]
+            }
             Self::Inconclusive => [
                 Evidence::NoData { metric: metric() },
                 Evidence::NonFinite { metric: metric() },
@@ -558,19 +631,28 @@ impl WaitKind {
                 class: ErrorClass::Timeout,
                 message: "no answer within 10s".to_owned(),
             })],
-            Self::NativeRollout => [NativeRollout::NotHeld, NativeRollout::Running, NativeRollout::NoPods]
-                .map(W::NativeRollout)
-                .into(),
+            Self::NativeRollout => [
+                NativeRollout::NotHeld,
+                NativeRollout::TwoVersions,
+                NativeRollout::Running,
+                NativeRollout::NoPods,
+            ]
+            .map(W::NativeRollout)
+            .into(),
             Self::NotAccepted => vec![W::NotAccepted],
             Self::OldIntent => vec![W::OldIntent],
             Self::Paused => [
                 Paused::AtOpenGate { by: by() },
-                Paused::BeforeWeight { by: by(), weight: 50 },
+                Paused::BeforeWeight { by: by(), weight: Weight::percent(50) },
                 Paused::AfterPass { by: by() },
                 Paused::WithoutVerdict { by: by() },
             ]
             .map(W::Paused)
             .into(),
+            Self::Policy => {
+                let fault = Fault::of("spec.analysis.metrics[0].query", &Problem::BothVersions);
+                [Unrunnable::Invalid(Faults(vec![fault])), Unrunnable::Gone].map(W::Policy).into()
+            }
             Self::Preview => vec![W::Preview],
             Self::Queue => vec![W::Queue { place: 2, of: 5, in_flight: 3 }],
             Self::Pods => {
@@ -579,8 +661,11 @@ impl WaitKind {
                     None,
                     Some(Obstacle::Trouble {
                         pod: pod(),
-                        reason: "ErrImagePull".to_owned(),
-                        message: "no such image".to_owned(),
+                        trouble: Trouble {
+                            container: Some("app".to_owned()),
+                            reason: "ErrImagePull".to_owned(),
+                            message: "no such image".to_owned(),
+                        },
                     }),
                     Some(Obstacle::NotCreated { message: "exceeded quota: pods=4".to_owned() }),
                     Some(Obstacle::NotReady { pod: pod(), message: "unready: [app]".to_owned() }),
@@ -588,30 +673,39 @@ impl WaitKind {
                 let ready = obstacles.map(|obstacle| Pods::Ready { wanted: 2, obstacle });
                 ready.into_iter().chain([Pods::End]).map(W::Pods).collect()
             }
-            Self::ReplicaSets => [ReplicaSets::OfHandover, ReplicaSets::Canary].map(W::ReplicaSets).into(),
+            Self::ReplicaSets => vec![W::ReplicaSets],
             Self::RouteChanged => {
-                vec![W::RouteChanged(RouteError::NotNamed { service: "web".to_owned() })]
+                let error = RouteError::NotNamed { service: "web".to_owned() };
+                vec![W::RouteChanged { route: "HTTPRoute web".to_owned(), error }]
             }
             Self::RouteGone => vec![W::RouteGone],
-            Self::RouteRejected => vec![W::RouteRejected {
-                reason: "NoMatchingParent".to_owned(),
-                message: "the Gateway has no such listener".to_owned(),
-            }],
-            Self::Router => [Router::Accept, Router::Observe, Router::ReleaseStable].map(W::Router).into(),
+            Self::RouteRejected => vec![W::RouteRejected(Rejection::example())],
+            Self::Router => [Router::Accept, Router::Observe, Router::ReleaseStable, Router::ReleaseCanary]
+                .map(W::Router)
+                .into(),
             Self::Service => vec![W::Service { name: "web".to_owned() }],
-            Self::Settling => [Settling::Between, Settling::Settled].map(W::Settling).into(),
-            Self::Stable => [Stable::Gone, Stable::NoPods].map(W::Stable).into(),
-            Self::Twin => vec![W::Twin { replica_set: "web-5d8c9b7f4".to_owned() }],
+            Self::Settling => vec![W::Settling {
+                kept: "web-5d8c9b7f4".to_owned(),
+                others: vec!["web-7f6b5d9c8".to_owned()],
+            }],
+            Self::StableUnavailable => Lack::examples()
+                .map(Stable::Return)
+                .into_iter()
+                .chain([Stable::Start])
+                .map(W::StableUnavailable)
+                .collect(),
+            Self::SameTemplate => vec![W::SameTemplate { replica_set: "web-5d8c9b7f4".to_owned() }],
             Self::Webhook => {
                 let name = || "qa".to_owned();
                 vec![
-                    W::Webhook { name: name(), attempts: 1, said: None },
-                    W::Webhook { name: name(), attempts: 3, said: Some("409 not yet".to_owned()) },
+                    W::Webhook { name: name(), attempts: 1, response: None },
+                    W::Webhook { name: name(), attempts: 3, response: Some("409 not yet".to_owned()) },
                 ]
             }
             Self::Window => {
                 vec![W::Window { opens: "Mon 30 Nov 2026 at 09:00 Europe/Berlin".to_owned() }]
             }
+            Self::WriteRefused => vec![W::WriteRefused(RefusedWrite::example())],
             Self::ZeroReplicas => vec![W::ZeroReplicas],
         }
     }
@@ -622,7 +716,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_in_the_queue_read_as_people_count() {
+    fn places_in_the_queue_are_ordinals() {
         let places = [1, 2, 3, 4, 11, 12, 13, 21, 102, 111].map(ordinal);
         let wanted = ["1st", "2nd", "3rd", "4th", "11th", "12th", "13th", "21st", "102nd", "111th"];
         assert_eq!(places, wanted);

@@ -1,17 +1,17 @@
-//! Whether a reconcile goes on.
+//! Whether a reconcile continues.
 
 use std::ops::ControlFlow;
 
-/// What a phase function returns: `Continue` where all that it looks after is so already, `Break` where
-/// it has planned a write or named a wait, so that this reconcile ends. `?` passes a stop on.
+/// The result of a phase function: `Continue` if it has nothing left to do, `Break` if it planned a
+/// write or set a wait, which ends this reconcile. `?` propagates a stop.
 pub(in crate::engine) type Flow<T = ()> = ControlFlow<Stopped, T>;
 
 /// A reconcile that ends here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) struct Stopped;
 
-/// All is so already.
+/// Nothing is left to do.
 pub(in crate::engine) const GO_ON: Flow = Flow::Continue(());
 
-/// Something is planned, or awaited.
+/// A write is planned, or the rollout waits.
 pub(in crate::engine) const STOP: Flow = Flow::Break(Stopped);

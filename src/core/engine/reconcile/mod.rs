@@ -1,6 +1,6 @@
-//! One reconcile in progress: the world as it was read, the status as it will be, and what is planned.
+//! One reconcile in progress: the snapshot, the new status and the plan.
 //!
-//! Phase functions read through it and plan through it; its fields are its own.
+//! Phase functions read and plan through its methods; its fields are private.
 
 mod conditions;
 mod context;
@@ -8,10 +8,12 @@ mod flow;
 mod intents;
 mod lookup;
 mod planning;
+mod refused;
 mod status;
 mod waits;
 
 pub(super) use context::Reconcile;
 pub(super) use flow::{Flow, GO_ON, STOP, Stopped};
 pub(super) use intents::person;
+pub(super) use refused::explained;
 pub(super) use waits::{EndsBy, Since, after};

@@ -1,4 +1,4 @@
-//! What a reconcile plans: writes, Events, queries, calls.
+//! The plan of a reconcile: writes, Events, queries, calls.
 
 use super::{
     context::Reconcile,
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::engine::{
     patches,
-    plan::{Ask, Call, Event, Kind, Slot, Write},
+    plan::{Ask, Call, Event, Kind, Occupancy, Write},
     reasons::EventReason,
 };
 
@@ -16,35 +16,42 @@ impl Reconcile<'_> {
         self.writes.push(write);
     }
 
-    /// Plans these writes, whatever comes next.
+    /// Plans these writes.
     pub(in crate::engine) fn plan(&mut self, writes: impl IntoIterator<Item = Write>) {
         self.writes.extend(writes);
     }
 
-    /// Plans these writes. Goes on where there are none: all is so already.
+    /// Plans these writes. Continues if there are none.
     pub(in crate::engine) fn write_all(&mut self, writes: impl IntoIterator<Item = Write>) -> Flow {
         let before = self.writes.len();
         self.writes.extend(writes);
         if self.writes.len() == before { GO_ON } else { STOP }
     }
 
-    /// Plans a write that comes after the status.
+    /// Plans a write after the status write.
     pub(in crate::engine) fn write_last(&mut self, write: Option<Write>) {
         self.last_writes.extend(write);
     }
 
-    /// Plans the writes of Services before all others.
+    /// Moves the writes of Services before all others.
     pub(in crate::engine) fn write_services_first(&mut self) {
         self.writes.sort_by_key(|write| !matches!(write, Write::Patch { kind: Kind::Service, .. }));
     }
 
-    /// How many writes are planned so far.
+    /// Plans writes that take traffic from the canary: they come before all others, and all are
+    /// attempted.
+    pub(in crate::engine) fn withdraw(&mut self, writes: impl IntoIterator<Item = Write>) {
+        self.withdrawals.extend(writes);
+    }
+
+    /// Returns the number of writes planned so far.
     pub(in crate::engine) fn planned(&self) -> usize {
-        self.writes.len()
+        self.withdrawals.len() + self.writes.len()
     }
 
     /// Drops the writes and queries that are planned so far.
     pub(in crate::engine) fn drop_plan(&mut self) {
+        self.withdrawals.clear();
         self.writes.clear();
         self.asks.clear();
     }
@@ -64,14 +71,14 @@ impl Reconcile<'_> {
         self.calls.push(call);
     }
 
-    /// The rollout waits in the queue.
+    /// Records that the rollout waits in the queue.
     pub(in crate::engine) fn queue(&mut self) {
-        self.slot = Slot::Queued;
+        self.occupancy = Occupancy::Queued;
     }
 
-    /// Deletes a canary that is not the Deployment's own. Returns whether there is one.
+    /// Deletes a canary that the Deployment does not own. Returns whether there is one.
     pub(in crate::engine) fn discard(&mut self) -> bool {
-        let loose = self.canary().filter(|_| !self.adopted());
+        let loose = self.canary().filter(|_| !self.deployment_owns_canary());
         self.writes.extend(loose.map(|canary| patches::delete(Kind::ReplicaSet, &canary.meta)));
         loose.is_some()
     }

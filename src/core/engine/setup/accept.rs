@@ -1,4 +1,6 @@
-//! Whether a rollout may start here: conditions Accepted and Gated.
+//! Whether a rollout may start here: conditions `Accepted` and `HoldEnforced`.
+
+use std::sync::Arc;
 
 use super::{
     fit::{Setup, fit},
@@ -8,27 +10,28 @@ use crate::{
     engine::{
         reasons::{EventReason, PolicyNotFound, Refusal},
         reconcile::Reconcile,
-        snapshot::Policy,
+        snapshot::PolicyState,
     },
-    policy::{Faults, Valid, valid},
+    policy::Policy,
 };
 
 /// What a rollout starts with.
 pub(in crate::engine) struct Accepted {
     /// The policy.
-    pub(in crate::engine) valid: Valid,
-    /// What it works on.
+    pub(in crate::engine) policy: Arc<Policy>,
+    /// The Services and routes that it uses.
     pub(in crate::engine) setup: Setup,
 }
 
-/// Sets both conditions; gives what a rollout would start with, unless something does not fit.
+/// Sets both conditions. Returns what a rollout would start with, unless something does not fit.
 pub(in crate::engine) fn accept(r: &mut Reconcile) -> Option<Accepted> {
-    let gated = r.world().gated || r.held();
-    if gated {
-        r.set_condition("Gated", true, "Held", "");
+    let hold_enforced = r.world().hold_enforced || r.held();
+    if hold_enforced {
+        r.set_condition("HoldEnforced", true, "Enforced", "");
     } else {
-        let why = "admission does not hold template changes here: see the installation notes";
-        r.set_condition("Gated", false, "NotHeld", why);
+        let why = "admission does not hold changes of the pod template: install the chart with \
+                   admission.hold=auto on a cluster that serves MutatingAdmissionPolicy v1 (Kubernetes 1.36)";
+        r.set_condition("HoldEnforced", false, "NotEnforced", why);
     }
     match accepted(r) {
         Ok(accepted) => {
@@ -48,9 +51,9 @@ pub(in crate::engine) fn accept(r: &mut Reconcile) -> Option<Accepted> {
 }
 
 fn accepted(r: &Reconcile) -> Result<Accepted, Refusals> {
-    let spec = match &r.world().policy {
-        Policy::Found(spec) => spec,
-        Policy::Missing(name) => {
+    let policy = match &r.world().policy {
+        PolicyState::Found(policy) => Arc::clone(policy),
+        PolicyState::Missing(name) => {
             let name = name.clone();
             let missing = if name.starts_with("cluster/") {
                 PolicyNotFound::Cluster { name }
@@ -59,10 +62,9 @@ fn accepted(r: &Reconcile) -> Result<Accepted, Refusals> {
             };
             return Err(Refusal::PolicyNotFound(missing).into());
         }
-        Policy::Unreadable(faults) => return Err(Refusal::PolicyInvalid(Faults(faults.clone())).into()),
-        Policy::Unnamed => return Err(Refusal::PolicyNotFound(PolicyNotFound::NoAnnotation).into()),
+        PolicyState::Invalid(faults) => return Err(Refusal::PolicyInvalid(faults.clone()).into()),
+        PolicyState::Unnamed => return Err(Refusal::PolicyNotFound(PolicyNotFound::NoAnnotation).into()),
     };
-    let valid = valid(spec).map_err(Refusal::faulty)?;
-    let setup = fit(r.world(), r.deployment(), spec, &valid)?;
-    Ok(Accepted { valid, setup })
+    let setup = fit(r.world(), r.deployment(), &policy.spec, &policy)?;
+    Ok(Accepted { policy, setup })
 }

@@ -1,91 +1,85 @@
-//! What must fit around a Deployment: its own fields, its Services, the route. All that is wrong, not the
+//! Checks of the Deployment, its Services and its routes. They report all problems, not only the
 //! first.
 
 use serde_json::Value;
 
-use super::{refusals::Refusals, route, service};
+use super::{refusals::Refusals, routes, service};
 use crate::{
-    api::RolloutPolicySpec,
+    api::{self, RolloutPolicySpec, ShiftedRoute},
     engine::{
         reasons::{NameTooLong, Refusal},
-        snapshot::{Deployment, Route, Service, Snapshot},
+        snapshot::{Deployment, Service, Snapshot},
     },
-    policy::Valid,
-    traffic::gateway::{self, Original, Pair},
+    policy::Policy,
+    traffic::{Pair, Route},
 };
 
-/// What a rollout works on.
+/// The Service and the routes of a rollout.
 #[derive(Clone, Debug, PartialEq)]
 pub(in crate::engine) struct Setup {
     /// The Service whose traffic is routed.
     pub(in crate::engine) service: String,
     /// Its canary Service.
     pub(in crate::engine) canary_service: String,
-    /// The route's name, and how it was; none where the Services alone move the traffic.
-    pub(in crate::engine) route: Option<(String, Original)>,
+    /// The routes; empty if the Services alone move the traffic.
+    pub(in crate::engine) routes: Vec<ShiftedRoute>,
 }
 
-/// Finds the Service, its canary and the route, or says why they don't fit.
+/// Finds the Service, its canary Service and the routes, or returns why they do not fit.
 pub(super) fn fit(
     s: &Snapshot,
     d: &Deployment,
     spec: &RolloutPolicySpec,
-    valid: &Valid,
+    policy: &Policy,
 ) -> Result<Setup, Refusals> {
     let mut refusals = deployment(s, d);
     refusals.extend(service::shared(s));
-    match found(s, d, spec) {
-        Ok(found) => {
-            refusals.extend(found.unweighable(s, valid));
-            Refusals::of(refusals).map_or_else(|| Ok(found.setup(s)), Err)
+    refusals.extend(service::unserved(s, d));
+    let Found { service, canary_service, routes } = match found(s, d, spec, policy) {
+        Ok(found) => found,
+        Err(refusal) => return Err(Refusals::from(refusal).after(refusals)),
+    };
+    let service = &service.meta.name;
+    let pair = Pair { namespace: &s.namespace, stable: service, canary: &canary_service, ..Pair::default() };
+    let mut checked = Vec::new();
+    for route in &routes {
+        match routes::checked(route, &pair, policy) {
+            Ok(original) => checked.push(ShiftedRoute::of(route.main, original)),
+            Err(refusal) => refusals.push(refusal),
         }
-        Err(refusal) => Err(Refusals::from(refusal).after(refusals)),
     }
+    let service = service.clone();
+    Refusals::of(refusals).map_or_else(|| Ok(Setup { service, canary_service, routes: checked }), Err)
 }
 
-/// What was found of a set-up.
+/// The objects that were found, before the routes are checked.
 struct Found<'a> {
     service: &'a Service,
     canary_service: String,
-    route: Option<&'a Route>,
+    routes: Vec<Route<'a>>,
 }
 
-fn found<'a>(s: &'a Snapshot, d: &Deployment, spec: &RolloutPolicySpec) -> Result<Found<'a>, Refusal> {
-    let (service, route) = if let Some(plain) = &spec.traffic.service {
-        (service::switched(s, d, plain)?, None)
+fn found<'a>(
+    s: &'a Snapshot,
+    d: &Deployment,
+    spec: &RolloutPolicySpec,
+    policy: &Policy,
+) -> Result<Found<'a>, Refusal> {
+    let (service, routes) = if let Some(plain) = &spec.traffic.service_selector {
+        (service::switched(s, d, plain)?, Vec::new())
     } else {
-        let (service, route) = route::routed(s, d, spec)?;
-        (service, Some(route))
+        routes::routed(s, d, policy)?
     };
-    Ok(Found { service, canary_service: service::canary(s, service)?, route })
+    Ok(Found { service, canary_service: service::canary(s, service)?, routes })
 }
 
-impl Found<'_> {
-    fn pair<'b>(&'b self, s: &'b Snapshot) -> Pair<'b> {
-        Pair { namespace: &s.namespace, stable: &self.service.meta.name, canary: &self.canary_service }
-    }
-
-    /// Why the route can't carry one or the other weight of the policy.
-    fn unweighable(&self, s: &Snapshot, valid: &Valid) -> Option<Refusal> {
-        route::unweighable(self.route?, &self.pair(s), valid)
-    }
-
-    fn setup(&self, s: &Snapshot) -> Setup {
-        let original =
-            |route: &Route| (route.meta.name.clone(), gateway::original(&route.spec, &self.pair(s)));
-        Setup {
-            service: self.service.meta.name.clone(),
-            canary_service: self.canary_service.clone(),
-            route: self.route.map(original),
-        }
-    }
-}
-
-/// What the Deployment itself must be like.
+/// Returns the problems of the Deployment itself.
 fn deployment(s: &Snapshot, d: &Deployment) -> Vec<Refusal> {
     let name = || s.name.clone();
     let gates = d.template.pointer("/spec/readinessGates").and_then(Value::as_array);
+    let hash = d.template["metadata"]["labels"].get(api::HASH);
     let checks = [
+        (hash.is_some(), Refusal::HashInTemplate { deployment: name() }),
         (d.recreate, Refusal::StrategyRecreate { deployment: name() }),
         (d.history_limit == 0, Refusal::RevisionHistoryLimit { deployment: name() }),
         (gates.is_some_and(|gates| !gates.is_empty()), Refusal::ReadinessGates { deployment: name() }),

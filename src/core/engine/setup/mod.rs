@@ -1,9 +1,9 @@
-//! What must fit before a rollout may start: the policy, the Deployment, its Services and its route.
+//! Checks before a rollout may start: the policy, the Deployment, its Services and its routes.
 
 mod accept;
 mod fit;
 mod refusals;
-mod route;
+mod routes;
 mod service;
 
 pub(super) use accept::{Accepted, accept};

@@ -1,4 +1,4 @@
-//! All refusals of one set-up, as a condition reports them.
+//! All refusals of one Deployment, as condition `Accepted` reports them.
 
 use std::fmt;
 
@@ -7,23 +7,23 @@ use crate::engine::reasons::Refusal;
 /// The longest message of a condition that Steelyard writes, in bytes.
 const MESSAGE: usize = 1024;
 
-/// Why a rollout can't start: never empty. The first refusal's word is the condition's reason.
+/// Why a rollout can't start. Never empty; the first refusal is the condition's reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refusals(Vec<Refusal>);
 
 impl Refusals {
-    /// These refusals, if there are some.
+    /// Returns these refusals, if there are any.
     pub(super) fn of(refusals: Vec<Refusal>) -> Option<Self> {
         (!refusals.is_empty()).then_some(Self(refusals))
     }
 
-    /// The same, after others.
+    /// Returns these refusals after others.
     pub(super) fn after(self, mut others: Vec<Refusal>) -> Self {
         others.extend(self.0);
         Self(others)
     }
 
-    /// The word for programs.
+    /// Returns the reason, in one word.
     pub(super) fn word(&self) -> &'static str {
         self.0.first().map_or("NotAccepted", Refusal::word)
     }
@@ -35,7 +35,7 @@ impl From<Refusal> for Refusals {
     }
 }
 
-/// As many messages as fit into a condition.
+/// Shows as many messages as fit into a condition.
 impl fmt::Display for Refusals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(refusals) = self;

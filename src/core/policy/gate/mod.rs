@@ -1,4 +1,4 @@
-//! Gates that can be waited at.
+//! Compiled gates.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,49 +10,50 @@ use jiff::{
 use super::{checks::exactly_one, fault::Fault, problem::Problem};
 use crate::api::{self, OnRefusal};
 
-/// How often an endpoint is asked again before its refusal counts, where the policy doesn't say it.
+/// The default of `retries`.
 const RETRIES: u32 = 3;
-/// The pause before an endpoint is asked again for the first time, where the policy doesn't say it.
+/// The default of `backoff`.
 const BACKOFF: Duration = Duration::from_secs(5);
 
 /// A gate.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Gate {
-    /// A person's: what to look at.
+    /// A person opens it after checking this.
     Person(String),
-    /// A time of the week.
+    /// A time window opens it.
     Window(Window),
-    /// Another system's.
+    /// A webhook opens it.
     Webhook(Webhook),
 }
 
-/// A time of the week.
+/// A time window of the week.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Window {
-    /// Whether it opens on a day, Monday first.
+    /// Whether it opens on each day, Monday first.
     pub days: [bool; 7],
     /// When it opens.
     pub from: Time,
-    /// When it shuts; midnight is the next one.
+    /// When it closes; midnight is the end of the day.
     pub to: Time,
-    /// Where these times are read.
+    /// The time zone of these times.
     pub zone: TimeZone,
 }
 
-/// Another system's gate.
+/// A gate that a webhook opens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
-    /// The endpoint in the operator's configuration.
+    /// The name of the endpoint in the configuration of the controller.
     pub name: String,
-    /// How many refusals don't count yet; none where it is asked again and again.
+    /// The number of calls after the first refusal before the rollout is rolled back; `None` for no
+    /// limit.
     pub retries: Option<u32>,
-    /// The first pause before it is asked again.
+    /// The time before the second call.
     pub backoff: Duration,
-    /// Sent along.
+    /// Data to send with each call.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Reads a gate. What is wrong with it goes to `faults`; then there may be none.
+/// Compiles a gate, and adds its errors to `faults`.
 pub(super) fn gate(gate: &api::Gate, path: &str, faults: &mut Vec<Fault>) -> Option<Gate> {
     let api::Gate { person, window: hours, webhook } = gate;
     let set = [person.is_some(), hours.is_some(), webhook.is_some()].into_iter().filter(|set| *set).count();
@@ -62,7 +63,7 @@ pub(super) fn gate(gate: &api::Gate, path: &str, faults: &mut Vec<Fault>) -> Opt
     }
     if let Some(person) = person {
         if person.message.trim().is_empty() {
-            faults.push(Fault::of(format!("{path}.person.message"), &Problem::GateWithoutMessage));
+            faults.push(Fault::of(format!("{path}.person.message"), &Problem::EmptyField));
         }
         return Some(Gate::Person(person.message.clone()));
     }
@@ -73,7 +74,7 @@ pub(super) fn gate(gate: &api::Gate, path: &str, faults: &mut Vec<Fault>) -> Opt
 }
 
 fn window(hours: &api::Window, path: &str, faults: &mut Vec<Fault>) -> Option<Window> {
-    let api::Window { days: named, from, to, zone } = hours;
+    let api::Window { days: named, from, to, time_zone } = hours;
     let mut days = [false; 7];
     if named.is_empty() {
         faults.push(Fault::of(format!("{path}.days"), &Problem::NoDays));
@@ -96,17 +97,17 @@ fn window(hours: &api::Window, path: &str, faults: &mut Vec<Fault>) -> Option<Wi
     if opens.is_some() && from == to {
         faults.push(Fault::of(format!("{path}.to"), &Problem::EmptyWindow));
     }
-    // The bundled ones alone: a policy means the same wherever it is read.
-    let place = TimeZoneDatabase::bundled().get(zone).ok();
-    if place.is_none() {
-        faults.push(Fault::of(format!("{path}.zone"), &Problem::Zone(zone.clone())));
+    // Only the bundled time zones: a policy has the same meaning on every machine.
+    let zone = TimeZoneDatabase::bundled().get(time_zone).ok();
+    if zone.is_none() {
+        faults.push(Fault::of(format!("{path}.timeZone"), &Problem::TimeZone(time_zone.clone())));
     }
-    Some(Window { days, from: opens?, to: shuts?, zone: place? })
+    Some(Window { days, from: opens?, to: shuts?, zone: zone? })
 }
 
 const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
-/// The first and last day that a text names.
+/// Returns the first and the last day of a range.
 fn range(text: &str) -> Option<(Weekday, Weekday)> {
     let day = |text: &str| {
         let at = DAYS.iter().position(|day| *day == text)?;
@@ -118,7 +119,7 @@ fn range(text: &str) -> Option<(Weekday, Weekday)> {
     }
 }
 
-/// Marks the days from the first to the last, on into the next week where need be.
+/// Marks the days from the first to the last, across the end of the week if necessary.
 fn mark(days: &mut [bool; 7], first: Weekday, last: Weekday) {
     let mut day = first;
     loop {
@@ -134,7 +135,7 @@ fn mark(days: &mut [bool; 7], first: Weekday, last: Weekday) {
     }
 }
 
-/// A time as `HH:MM` and nothing else.
+/// Parses a time of the form `HH:MM`.
 fn clock(text: &str) -> Option<Time> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str| {
@@ -149,8 +150,8 @@ fn asked(hook: &api::Webhook, path: &str, faults: &mut Vec<Fault>) -> Webhook {
     if name.is_empty() {
         faults.push(Fault::of(format!("{path}.name"), &Problem::NoWebhook));
     }
-    if retries.is_some() && *on_refusal != OnRefusal::Fail {
-        faults.push(Fault::of(format!("{path}.retries"), &Problem::RetriesWithoutFail));
+    if retries.is_some() && *on_refusal != OnRefusal::RollBack {
+        faults.push(Fault::of(format!("{path}.retries"), &Problem::RetriesWithoutRollBack));
     }
     let backoff = backoff.map_or(BACKOFF, |span| {
         if span.is_negative() || Duration::from(span).is_zero() {
@@ -158,7 +159,7 @@ fn asked(hook: &api::Webhook, path: &str, faults: &mut Vec<Fault>) -> Webhook {
         }
         span.into()
     });
-    let retries = (*on_refusal == OnRefusal::Fail).then(|| retries.unwrap_or(RETRIES));
+    let retries = (*on_refusal == OnRefusal::RollBack).then(|| retries.unwrap_or(RETRIES));
     Webhook { name: name.clone(), retries, backoff, metadata: metadata.clone() }
 }
 

@@ -1,4 +1,4 @@
-//! What gates may say, and what is told of one that is wrong.
+//! Valid gates, and the errors of invalid ones.
 
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ fn read(written: &Value) -> Result<Gate, Vec<String>> {
 }
 
 fn days(named: &Value) -> [u8; 7] {
-    let written = json!({"window": {"days": named, "from": "09:00", "to": "16:00", "zone": "UTC"}});
+    let written = json!({"window": {"days": named, "from": "09:00", "to": "16:00", "timeZone": "UTC"}});
     let Ok(Gate::Window(window)) = read(&written) else { panic!("a window") };
     window.days.map(u8::from)
 }
@@ -27,21 +27,22 @@ fn days_are_single_ones_lists_and_ranges_that_may_go_over_the_weekend() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_window_is_told_at_once_each_with_its_path() {
+fn all_errors_of_a_window_are_reported_at_once_each_with_its_path() {
     let window =
-        json!({"days": ["Mon", "Friday", "Mon-"], "from": "9:00", "to": "25:00", "zone": "Europe/Bern"});
+        json!({"days": ["Mon", "Friday", "Mon-"], "from": "9:00", "to": "25:00", "timeZone": "Europe/Bern"});
     let faults = read(&json!({"window": window})).unwrap_err();
     let paths: Vec<_> = faults.iter().map(|fault| fault.split(": ").next().unwrap()).collect();
     assert_eq!(
         paths,
-        ["g.window.days[1]", "g.window.days[2]", "g.window.from", "g.window.to", "g.window.zone"]
+        ["g.window.days[1]", "g.window.days[2]", "g.window.from", "g.window.to", "g.window.timeZone"]
     );
     assert!(faults[4].contains("Europe/Bern"), "{faults:?}");
 }
 
 #[test]
 fn a_window_of_no_length_is_refused_and_a_whole_day_is_not() {
-    let window = |to: &str| json!({"window": {"days": ["Mon"], "from": "00:00", "to": to, "zone": "UTC"}});
+    let window =
+        |to: &str| json!({"window": {"days": ["Mon"], "from": "00:00", "to": to, "timeZone": "UTC"}});
     assert!(read(&window("00:00")).unwrap_err()[0].starts_with("g.window.to: "));
     assert!(read(&window("24:00")).is_ok());
 }
@@ -53,7 +54,7 @@ fn a_gate_is_one_thing_and_a_person_s_says_what_to_look_at() {
     assert_eq!(read(&two).unwrap_err(), ["g: set exactly one of person, window and webhook; 2 are"]);
     assert_eq!(
         read(&json!({"person": {"message": " "}})).unwrap_err(),
-        ["g.person.message: must say what to look at"]
+        ["g.person.message: must not be empty"]
     );
 }
 
@@ -70,8 +71,8 @@ fn a_webhook_that_waits_has_no_retries() {
         Err(faults) => Err(faults),
     };
     assert_eq!(retries(hook(&json!({}))), Ok(None));
-    assert_eq!(retries(hook(&json!({"onRefusal": "fail"}))), Ok(Some(3)));
-    assert_eq!(retries(hook(&json!({"onRefusal": "fail", "retries": 0}))), Ok(Some(0)));
-    let refused = vec!["g.webhook.retries: retries go with onRefusal: fail".to_owned()];
+    assert_eq!(retries(hook(&json!({"onRefusal": "RollBack"}))), Ok(Some(3)));
+    assert_eq!(retries(hook(&json!({"onRefusal": "RollBack", "retries": 0}))), Ok(Some(0)));
+    let refused = vec!["g.webhook.retries: retries requires onRefusal: RollBack".to_owned()];
     assert_eq!(retries(hook(&json!({"retries": 1}))), Err(refused));
 }

@@ -6,13 +6,16 @@ use promql_parser::parser::{self, Expr};
 use serde_json::Value;
 
 use super::*;
-use crate::api::{Phase, Trial, Waiting};
+use crate::{
+    api::{Phase, Trial, Waiting},
+    traffic::Weight,
+};
 
-fn key(name: &str) -> Key {
-    Key { namespace: "shop".into(), name: name.into() }
+fn key(name: &str) -> ObjectKey {
+    ObjectKey { namespace: "shop".into(), name: name.into() }
 }
 
-fn status(phase: Phase, weight: Option<u8>, waits: Option<&str>) -> RolloutStatus {
+fn status(phase: Phase, weight: Option<Weight>, waits: Option<&str>) -> RolloutStatus {
     RolloutStatus {
         phase,
         weight,
@@ -22,50 +25,53 @@ fn status(phase: Phase, weight: Option<u8>, waits: Option<&str>) -> RolloutStatu
     }
 }
 
-/// Metrics in which each family has at least one series.
+/// Returns metrics in which each family has at least one series.
 fn busy() -> Metrics {
     let metrics = Metrics::default();
     metrics.wrote("httproutes", "patch", "ok");
-    metrics.asked("value", Duration::from_millis(3));
-    metrics.called("no", Duration::from_millis(30));
+    metrics.query_finished("value", Duration::from_millis(3));
+    metrics.webhook_finished("refused", Duration::from_millis(30));
     metrics.leads(41);
-    metrics.took_back(Duration::from_millis(7));
-    metrics.failed("observe");
-    metrics.saw(&key("web"), Some(&status(Phase::Stepping, Some(25), Some("MetricsUnavailable"))));
+    metrics.traffic_returned(Duration::from_millis(7));
+    metrics.reconcile_failed("observe");
+    metrics.rollout_seen(
+        &key("web"),
+        Some(&status(Phase::Stepping, Some(Weight::percent(25)), Some("MetricsUnavailable"))),
+    );
     metrics
 }
 
 #[test]
-fn metrics_carry_the_names_that_dashboards_and_alerts_use() {
+fn metrics_have_the_documented_names() {
     let text = busy().render().expect("text");
     for line in [
         "steelyard_writes_total{kind=\"httproutes\",verb=\"patch\",result=\"ok\"} 1",
-        "steelyard_queries_total{outcome=\"value\"} 1",
-        "steelyard_query_seconds_count 1",
-        "steelyard_webhook_calls_total{outcome=\"no\"} 1",
-        "steelyard_webhook_seconds_bucket{le=\"0.05\"} 1",
+        "steelyard_prometheus_queries_total{outcome=\"value\"} 1",
+        "steelyard_prometheus_query_duration_seconds_count 1",
+        "steelyard_webhook_calls_total{outcome=\"refused\"} 1",
+        "steelyard_webhook_call_duration_seconds_bucket{le=\"0.05\"} 1",
         "steelyard_conflicts_total 0",
         "steelyard_reconcile_duration_seconds_count 0",
-        "steelyard_breach_to_write_seconds_bucket{le=\"0.01\"} 1",
+        "steelyard_rollback_latency_seconds_bucket{le=\"0.01\"} 1",
         "steelyard_is_leader 1",
-        "steelyard_epoch 41",
+        "steelyard_leader_epoch 41",
         "steelyard_build_info{version=",
         "steelyard_events_total{reason=\"RolledBack\"} 0",
-        "steelyard_failed_looks_total{cause=\"observe\"} 1",
+        "steelyard_reconcile_errors_total{cause=\"observe\"} 1",
         "steelyard_rollouts{phase=\"Stepping\"} 1",
         "steelyard_rollouts_waiting{reason=\"MetricsUnavailable\"} 1",
-        "steelyard_rollout_weight_percent{namespace=\"shop\",name=\"web\"} 25",
+        "steelyard_rollout_weight_ratio{namespace=\"shop\",name=\"web\"} 0.25",
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
 }
 
 #[test]
-fn a_rollout_is_counted_once_whatever_becomes_of_it() {
+fn a_rollout_is_counted_once_in_each_state() {
     let metrics = busy();
-    metrics.saw(&key("api"), Some(&status(Phase::Stable, None, None)));
-    metrics.saw(&key("web"), Some(&status(Phase::Stable, None, None)));
-    metrics.saw(&key("web"), Some(&status(Phase::Stable, None, None)));
+    metrics.rollout_seen(&key("api"), Some(&status(Phase::Stable, None, None)));
+    metrics.rollout_seen(&key("web"), Some(&status(Phase::Stable, None, None)));
+    metrics.rollout_seen(&key("web"), Some(&status(Phase::Stable, None, None)));
     let text = metrics.render().expect("text");
     for line in [
         "steelyard_rollouts{phase=\"Stable\"} 2",
@@ -74,14 +80,17 @@ fn a_rollout_is_counted_once_whatever_becomes_of_it() {
     ] {
         assert!(text.contains(line), "{line} is not in\n{text}");
     }
-    assert!(!text.contains("steelyard_rollout_weight_percent{"), "at rest there is no weight:\n{text}");
-    metrics.saw(&key("api"), None);
+    assert!(
+        !text.contains("steelyard_rollout_weight_ratio{"),
+        "without a rollout in progress there is no weight:\n{text}"
+    );
+    metrics.rollout_seen(&key("api"), None);
     assert!(metrics.render().expect("text").contains("steelyard_rollouts{phase=\"Stable\"} 1"));
 }
 
-/// The metrics that a query reads.
+/// Returns the metrics that a query reads.
 fn read(query: &str) -> BTreeSet<String> {
-    // Grafana's own variables are durations.
+    // Grafana's variables are durations.
     let query = query.replace("$__rate_interval", "5m");
     let expression = parser::parse(&query).unwrap_or_else(|error| panic!("{query}: {error}"));
     let mut names = BTreeSet::new();
@@ -107,7 +116,7 @@ fn walk(expression: &Expr, names: &mut BTreeSet<String>) {
     }
 }
 
-/// The metrics that there are, as Prometheus stores them.
+/// Returns the names of the metrics, as Prometheus stores them.
 fn served() -> BTreeSet<String> {
     let text = busy().render().expect("text");
     let samples = text.lines().filter(|line| !line.starts_with('#'));
@@ -120,7 +129,7 @@ fn every_metric_in_the_dashboard_is_served() {
         serde_json::from_str(include_str!("../../../../charts/steelyard/dashboard.json")).expect("JSON");
     let mut ids = BTreeSet::new();
     for panel in dashboard["panels"].as_array().expect("panels") {
-        assert!(ids.insert(panel["id"].as_u64()), "each panel has an id of its own: {panel}");
+        assert!(ids.insert(panel["id"].as_u64()), "each panel has a unique id: {panel}");
         for target in panel["targets"].as_array().expect("targets") {
             let query = target["expr"].as_str().expect("a query");
             let missing: Vec<_> = read(query).difference(&served()).cloned().collect();
@@ -129,7 +138,7 @@ fn every_metric_in_the_dashboard_is_served() {
     }
 }
 
-/// The chart's alerts.
+/// Returns the alerts of the chart.
 fn alerts() -> Vec<Value> {
     let alerts: Value =
         serde_saphyr::from_str(include_str!("../../../../charts/steelyard/alerts.yaml")).expect("YAML");

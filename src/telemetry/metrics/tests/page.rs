@@ -1,4 +1,4 @@
-//! `docs/metrics.md`, made from what is served and from the chart's alerts.
+//! `docs/metrics.md`, generated from the metrics and from the chart's alerts.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,23 +9,27 @@ use serde_json::Value;
 
 use super::{alerts, busy};
 
-const INTRODUCTION: &str = "# What the controller counts
+const INTRODUCTION: &str = "# Metrics and alerts of the controller
 
-Made from the code (`src/telemetry/metrics.rs`) and from the chart's [alerts](../charts/steelyard/alerts.yaml). Each pod serves `/metrics` on its port `metrics`; which of the chart's values have
-Prometheus and Grafana find them stands in [troubleshooting](troubleshooting.md#no-metrics-no-alerts-no-dashboard). A pod that does not lead counts no rollouts.
+This page is generated from the code (`src/telemetry/metrics/mod.rs`) and from the chart's
+[alerts](../charts/steelyard/alerts.yaml). Each pod serves `/metrics` on its port `metrics`. For the
+chart values that let Prometheus and Grafana find the metrics, see
+[troubleshooting](troubleshooting.md#no-metrics-no-alerts-no-dashboard). Only the leader counts
+rollouts.
 
-| metric | kind | labels | what it counts |
+| metric | type | labels | description |
 | --- | --- | --- | --- |
 ";
 
 const ALERTS: &str = "
 ## Alerts
 
-| alert | severity | fires | what it says |
+| alert | severity | fires | description |
 | --- | --- | --- | --- |
 ";
 
-/// The names of the labels of each series, by the metric that Prometheus stores; a histogram's `le` is part of its kind.
+/// Returns the label names of each metric, by the name that Prometheus stores. The label `le` of
+/// histograms is left out.
 fn labels(text: &str) -> BTreeMap<&str, BTreeSet<&str>> {
     let mut labels: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -40,14 +44,14 @@ fn metrics() -> String {
     let text = busy().render().expect("text");
     let labels = labels(&text);
     let mut page = String::new();
-    let (mut told, mut shown) = (BTreeMap::new(), 0);
+    let (mut help, mut shown) = (BTreeMap::new(), 0);
     for line in text.lines().filter_map(|line| line.strip_prefix("# ")) {
         let (what, rest) = line.split_once(' ').unwrap_or((line, ""));
         let Some((family, rest)) = rest.split_once(' ') else { continue };
         match what {
-            "HELP" => drop(told.insert(family, rest)),
+            "HELP" => drop(help.insert(family, rest)),
             "TYPE" => {
-                // A sample's name has an ending by its kind.
+                // The suffix of a sample's name depends on the type.
                 let (name, sample) = match rest {
                     "counter" => (format!("{family}_total"), format!("{family}_total")),
                     "histogram" => (family.to_owned(), format!("{family}_count")),
@@ -55,7 +59,7 @@ fn metrics() -> String {
                     _ => (family.to_owned(), family.to_owned()),
                 };
                 let of: Vec<_> = labels[&*sample].iter().map(|label| format!("`{label}`")).collect();
-                let _ = writeln!(page, "| `{name}` | {rest} | {} | {} |", of.join(", "), told[family]);
+                let _ = writeln!(page, "| `{name}` | {rest} | {} | {} |", of.join(", "), help[family]);
                 shown += 1;
             }
             _ => {}
@@ -73,19 +77,23 @@ fn page() -> String {
         let when = if when.is_empty() { "at once".to_owned() } else { format!("after {when}") };
         let (name, severity) = (text("/alert"), text("/labels/severity"));
         let (summary, description) = (text("/annotations/summary"), text("/annotations/description"));
-        let _ = writeln!(page, "| `{name}` | {severity} | {when} | {}. {description} |", varied(&summary));
+        let _ = writeln!(
+            page,
+            "| `{name}` | {severity} | {when} | {}. {description} |",
+            without_placeholders(&summary)
+        );
     }
     page
 }
 
-/// What an alert's template fills in varies: `…`.
-fn varied(template: &str) -> String {
+/// Replaces the placeholders of an alert's template with `…`.
+fn without_placeholders(template: &str) -> String {
     let mut parts = template.split("{{");
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| text + "…" + part.split_once("}}").map_or("", |(_, rest)| rest))
 }
 
 #[test]
-fn the_page_of_metrics_is_the_one_that_the_code_makes() {
+fn the_page_of_metrics_matches_the_code() {
     crate::pages::assert_current("docs/metrics.md", &page());
 }

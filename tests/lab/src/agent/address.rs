@@ -6,7 +6,8 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Addresses at the start of the range that are never given out: the range's own and the machine's.
+/// Number of addresses at the start of the range that are reserved: the network address and the
+/// machine's.
 const RESERVED: u32 = 10;
 
 /// A range of IPv4 addresses: `10.244.0.0/16`.
@@ -16,7 +17,7 @@ pub struct Prefix {
     bits: u32,
 }
 
-/// A range that isn't `ADDRESS/BITS` with 8 to 26 bits, its host part zero.
+/// The error for a range that is not `ADDRESS/BITS` with 8 to 26 bits and a zero host part.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("expected a range such as 10.244.0.0/16, from /8 to /26")]
 pub struct BadPrefix;
@@ -42,8 +43,8 @@ impl Prefix {
     }
 }
 
-/// Hands out addresses in rotation, so that one that was given back rests as long as the range allows: an
-/// `EndpointSlice` may name a pod for a moment after it ended.
+/// Assigns addresses in rotation, so that a released address is reused as late as possible: an
+/// `EndpointSlice` can still name a pod shortly after the pod ended.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     prefix: Prefix,
@@ -52,12 +53,13 @@ pub(crate) struct Addresses {
 }
 
 impl Addresses {
-    /// Starts at `cursor`, the value that [`Self::cursor`] gave when an earlier agent ended (0 at first).
+    /// Starts at `cursor`, the value of [`Self::cursor`] when the previous agent ended (0 at
+    /// first).
     pub(crate) fn new(prefix: Prefix, cursor: u32) -> Self {
         Self { prefix, next: cursor, used: BTreeSet::new() }
     }
 
-    /// The next free address, or none if all are taken.
+    /// Returns the next free address, or `None` if all are in use.
     pub(crate) fn take(&mut self) -> Option<Ipv4Addr> {
         // The last address of the range is its broadcast address.
         let span = self.prefix.size() - RESERVED - 1;
@@ -71,18 +73,19 @@ impl Addresses {
         None
     }
 
-    /// Takes this very address, for a pod that has it already. False if it is taken or not of the range.
+    /// Claims a specific address for a pod that already has it. Returns false if the address is in
+    /// use or outside the range.
     pub(crate) fn claim(&mut self, address: Ipv4Addr) -> bool {
         let offset = u32::from(address).wrapping_sub(self.prefix.base);
         (RESERVED..self.prefix.size() - 1).contains(&offset) && self.used.insert(offset)
     }
 
-    /// Gives an address back; it is given out again after all others.
-    pub(crate) fn give_back(&mut self, address: Ipv4Addr) {
+    /// Releases an address; it is assigned again after all others.
+    pub(crate) fn release(&mut self, address: Ipv4Addr) {
         self.used.remove(&u32::from(address).wrapping_sub(self.prefix.base));
     }
 
-    /// Where the rotation stands.
+    /// Returns the position of the rotation.
     pub(crate) fn cursor(&self) -> u32 {
         self.next
     }
@@ -97,19 +100,23 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_handed_out_in_rotation() {
+    fn addresses_are_assigned_in_rotation() {
         let mut addresses = addresses("10.244.0.0/16");
         let first = addresses.take().unwrap();
         assert_eq!(first, Ipv4Addr::new(10, 244, 0, 10));
-        addresses.give_back(first);
-        assert_eq!(addresses.take(), Some(Ipv4Addr::new(10, 244, 0, 11)), "the one just given back rests");
+        addresses.release(first);
+        assert_eq!(
+            addresses.take(),
+            Some(Ipv4Addr::new(10, 244, 0, 11)),
+            "the address released last is not reused yet"
+        );
     }
 
     #[test]
-    fn a_given_back_address_comes_again_only_after_all_others() {
+    fn a_released_address_is_reused_only_after_all_others() {
         let mut addresses = addresses("10.244.0.0/26");
         let first = addresses.take().unwrap();
-        addresses.give_back(first);
+        addresses.release(first);
         let mut others = 0;
         while addresses.take() != Some(first) {
             others += 1;
@@ -119,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_in_use_is_never_given_twice() {
+    fn an_address_in_use_is_never_assigned_twice() {
         let mut addresses = addresses("10.244.0.0/26");
         assert!(addresses.claim(Ipv4Addr::new(10, 244, 0, 12)));
         assert!(!addresses.claim(Ipv4Addr::new(10, 244, 0, 12)));
@@ -139,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rotation_goes_on_where_an_earlier_agent_left_it() {
+    fn the_rotation_continues_after_the_cursor_of_an_earlier_agent() {
         let mut first = addresses("10.244.0.0/16");
         first.take();
         let mut second = Addresses::new("10.244.0.0/16".parse().unwrap(), first.cursor());

@@ -1,4 +1,4 @@
-//! What the agent asks of the API server for pods.
+//! Requests to the API server about pods.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,16 +12,16 @@ use serde_json::{Value, json};
 
 use super::host::{Host, pause};
 
-/// What became of a write to a pod.
+/// The result of a write to a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Written {
-    /// It was accepted.
+    /// The write was accepted.
     Done,
-    /// The pod is gone, or another one has its name.
+    /// The pod is gone, or another pod has its name.
     Gone,
 }
 
-/// The data of a config map by key, or none if there is no such object.
+/// Returns the data of a `ConfigMap` by key, or `None` if the object does not exist.
 pub(crate) async fn config_map(
     client: &Client,
     namespace: &str,
@@ -35,7 +35,7 @@ pub(crate) async fn config_map(
     }))
 }
 
-/// The data of a secret by key, or none if there is no such object.
+/// Returns the data of a Secret by key, or `None` if the object does not exist.
 pub(crate) async fn secret(
     client: &Client,
     namespace: &str,
@@ -47,7 +47,8 @@ pub(crate) async fn secret(
     }))
 }
 
-/// A token for a pod's service account that lives as long as the pod: the token and when it expires.
+/// Requests a token for the pod's service account, bound to the pod. Returns the token and its
+/// expiry.
 pub(crate) async fn token(
     client: &Client,
     pod: &Pod,
@@ -71,12 +72,13 @@ pub(crate) async fn token(
     };
     let api = Api::<ServiceAccount>::namespaced(client.clone(), &pod.namespace().unwrap_or_default());
     let answer = api.create_token_request(account, &PostParams::default(), &request).await?;
-    let missing = || serde::de::Error::custom("an answer to a token request without a token");
+    let missing = || serde::de::Error::custom("the response to the token request has no token");
     let status = answer.status.ok_or_else(|| kube::Error::SerdeError(missing()))?;
     Ok((status.token, status.expiration_timestamp.0))
 }
 
-/// Writes a pod's status. The uid is a precondition: a pod of the same name that came later is never written to.
+/// Writes a pod's status. The uid is a precondition, so that a later pod of the same name is never
+/// written to.
 pub(crate) async fn write_status(
     client: &Client,
     pod: &Pod,
@@ -87,7 +89,7 @@ pub(crate) async fn write_status(
     done(api.patch_status(&pod.name_any(), &PatchParams::default(), &Patch::Strategic(body)).await.map(drop))
 }
 
-/// Takes a pod whose processes have all ended out of the API, however often that has to be tried.
+/// Deletes the object of a pod whose processes have all ended. Retries until it succeeds.
 pub(crate) async fn delete(host: &Host, pod: &Pod) {
     let api = Api::<Pod>::namespaced(host.client.clone(), &pod.namespace().unwrap_or_default());
     let uid = pod.metadata.uid.clone();
@@ -101,7 +103,7 @@ pub(crate) async fn delete(host: &Host, pod: &Pod) {
         match done(api.delete(&pod.name_any(), &how).await.map(drop)) {
             Ok(_) => return,
             Err(error) => {
-                tracing::warn!(pod = pod.name_any(), %error, "could not delete a pod that has ended");
+                tracing::warn!(pod = pod.name_any(), %error, "could not delete the object of a pod that has ended");
             }
         }
         tokio::time::sleep(pause(n)).await;
@@ -116,8 +118,8 @@ fn done(answer: Result<(), kube::Error>) -> Result<Written, kube::Error> {
     }
 }
 
-/// The status as a strategic merge patch: lists of conditions are merged entry by entry, so what a condition no longer
-/// says must be null to go.
+/// Returns the status as a strategic merge patch. Lists of conditions are merged entry by entry, so
+/// a condition's field that is no longer set must be null to be removed.
 fn merged(status: &PodStatus) -> Value {
     let mut value = serde_json::to_value(status).unwrap_or_default();
     for condition in value["conditions"].as_array_mut().into_iter().flatten() {
@@ -130,8 +132,8 @@ fn merged(status: &PodStatus) -> Value {
     value
 }
 
-/// How long a token that expires at `expiry` may still be used at `now` before it is to be renewed: four fifths of
-/// what is left, as kubelet does it, and at least a second.
+/// Returns how long after `now` a token that expires at `expiry` is renewed: after four fifths of
+/// the remaining time, as in kubelet, and at least one second.
 pub(crate) fn renew_after(now: Timestamp, expiry: Timestamp) -> Duration {
     let left = Duration::try_from(expiry.duration_since(now)).unwrap_or_default();
     (left * 4 / 5).max(Duration::from_secs(1))
@@ -143,7 +145,7 @@ mod tests {
     use k8s_openapi::api::core::v1::PodCondition;
 
     #[test]
-    fn what_a_condition_no_longer_says_is_removed() {
+    fn unset_fields_of_a_condition_are_removed() {
         let condition =
             PodCondition { type_: "Ready".into(), status: "True".into(), ..PodCondition::default() };
         let status = PodStatus { conditions: Some(vec![condition]), ..PodStatus::default() };

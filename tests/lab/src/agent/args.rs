@@ -13,7 +13,7 @@ use super::address::Prefix;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "node-agent", version)]
 pub struct Args {
-    /// How to reach the API server.
+    /// Path of the kubeconfig for the API server.
     #[arg(long)]
     pub kubeconfig: PathBuf,
     /// Name of the node to register.
@@ -22,16 +22,17 @@ pub struct Args {
     /// Address of the node.
     #[arg(long)]
     pub address: IpAddr,
-    /// Addresses for pods, all of them local to this machine or namespace: `10.244.0.0/16`.
+    /// Range of addresses for pods, all of them local to this machine or namespace:
+    /// `10.244.0.0/16`.
     #[arg(long)]
     pub pod_cidr: Prefix,
-    /// Folder for logs of containers, volumes and the record of processes.
+    /// Directory for container logs, volumes and the record of processes.
     #[arg(long)]
     pub dir: PathBuf,
-    /// A program that stands for an image, as `NAME=PROGRAM`; may be repeated.
+    /// The program that runs in place of an image, as `NAME=PROGRAM`; can be repeated.
     #[arg(long = "image", value_name = "NAME=PROGRAM")]
     pub images: Vec<Image>,
-    /// Unix socket to take faults from (see `control`).
+    /// Unix socket that accepts faults (see `control`).
     #[arg(long)]
     pub control: PathBuf,
     /// Reports every pod as ready without starting anything.
@@ -39,16 +40,16 @@ pub struct Args {
     pub light: bool,
 }
 
-/// A program that stands for an image.
+/// The program that runs in place of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// The last part of an image's name, without tag: `demo`.
+    /// The last part of the image's name, without the tag: `demo`.
     pub name: String,
     /// The program that its containers run.
     pub program: PathBuf,
 }
 
-/// An image that isn't `NAME=PROGRAM`.
+/// The error for an image that is not `NAME=PROGRAM`.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("expected NAME=PROGRAM, with an absolute path")]
 pub struct BadImage;

@@ -1,25 +1,28 @@
-//! How long to wait before trying again, by kubelet's numbers.
+//! Delays between retries, with kubelet's numbers.
 
 use std::time::{Duration, Instant};
 
-/// The first wait.
+/// The first delay.
 const FIRST: Duration = Duration::from_secs(10);
-/// The longest wait.
+/// The longest delay.
 const LONGEST: Duration = Duration::from_mins(5);
-/// A container that ran this long starts over with the first wait (kubelet: twice the longest).
-const FORGOTTEN: Duration = Duration::from_mins(10);
+/// After a run of this length, a container's delays start again from the first one (kubelet: twice
+/// the longest).
+const RESET_AFTER: Duration = Duration::from_mins(10);
 
-/// Waits between restarts of one container, or between pulls of its image: 10 s, doubled each time up to 300 s.
+/// Delays between restarts of one container, or between pulls of its image: 10 s, doubled each time
+/// up to 300 s.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Backoff {
     last: Option<(Instant, Duration)>,
 }
 
 impl Backoff {
-    /// The wait after a container ended at `ended`. The first restart is at once; so is one after a long run.
+    /// Returns the delay after a container ended at `ended`. It is zero for the first restart and
+    /// after a long run.
     pub(crate) fn restart(&mut self, ended: Instant) -> Duration {
         match self.last {
-            Some((started, wait)) if ended.saturating_duration_since(started) <= FORGOTTEN => {
+            Some((started, wait)) if ended.saturating_duration_since(started) <= RESET_AFTER => {
                 self.last = Some((ended + wait, (wait * 2).min(LONGEST)));
                 wait
             }
@@ -30,7 +33,7 @@ impl Backoff {
         }
     }
 
-    /// The wait after a failed pull; even the first one waits.
+    /// Returns the delay after a failed pull; it is never zero.
     pub(crate) fn pull(&mut self, failed: Instant) -> Duration {
         let wait = self.last.map_or(FIRST, |(_, wait)| wait);
         self.last = Some((failed, (wait * 2).min(LONGEST)));
@@ -56,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_run_is_forgiven() {
+    fn a_long_run_resets_the_delay() {
         let mut backoff = Backoff::default();
         let start = Instant::now();
         assert_eq!(backoff.restart(start), Duration::ZERO);
@@ -67,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn pulls_wait_from_the_first_failure_on() {
+    fn pulls_are_delayed_from_the_first_failure() {
         let mut backoff = Backoff::default();
         let now = Instant::now();
         let waits: Vec<u64> = (0..7).map(|_| backoff.pull(now).as_secs()).collect();

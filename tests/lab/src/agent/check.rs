@@ -1,4 +1,4 @@
-//! Asks a container whether it is well, and runs what is to be done before it stops.
+//! Probes a container and runs its `preStop` handler.
 
 use std::net::Ipv4Addr;
 use std::process::Stdio;
@@ -10,28 +10,28 @@ use tokio::net::TcpStream;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How to reach a running container.
+/// Where a running container is reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Target {
     /// Its pod's address.
     pub(crate) ip: Ipv4Addr,
-    /// Its main process, whose view of the file system commands are run in.
+    /// Its main process; commands run in that process's view of the file system.
     pub(crate) process: i32,
     /// Its environment.
     pub(crate) env: std::collections::BTreeMap<String, String>,
-    /// What it was made from, for named ports.
+    /// Its spec, for named ports.
     pub(crate) spec: std::sync::Arc<Container>,
 }
 
 impl Target {
-    /// Asks once, as `probe` says, for at most `limit`. The error says what was wrong.
-    pub(crate) async fn ask(
+    /// Runs `probe` once, for at most `limit`. The error says what failed.
+    pub(crate) async fn probe(
         &self,
         http: &reqwest::Client,
         probe: &Probe,
         limit: Duration,
     ) -> Result<(), String> {
-        let asked = async {
+        let probed = async {
             if let Some(get) = &probe.http_get {
                 self.get(http, get).await
             } else if let Some(tcp) = &probe.tcp_socket {
@@ -42,10 +42,10 @@ impl Target {
                 Err("this kind of probe is not supported".to_owned())
             }
         };
-        timeout(limit, asked).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
+        timeout(limit, probed).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
     }
 
-    /// An HTTP request; any answer from 200 to 399 is a good one.
+    /// Sends an HTTP request; a status code from 200 to 399 passes.
     pub(crate) async fn get(&self, http: &reqwest::Client, get: &HTTPGetAction) -> Result<(), String> {
         let port = self.port(&get.port)?;
         let scheme = get.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
@@ -68,7 +68,7 @@ impl Target {
         TcpStream::connect((host, port)).await.map(drop).map_err(|error| error.to_string())
     }
 
-    /// A command in the container's view of the file system; exit code 0 is good.
+    /// Runs a command in the container's view of the file system; exit code 0 passes.
     pub(crate) async fn run(&self, exec: &ExecAction) -> Result<(), String> {
         let output = Command::new(super::process::tool("nsenter").map_err(|error| error.to_string())?)
             .args(["--target", &self.process.to_string(), "--mount", "--root", "--wd", "--"])
@@ -83,11 +83,11 @@ impl Target {
         if output.status.success() {
             return Ok(());
         }
-        let said = [output.stdout, output.stderr].concat();
-        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&said).trim_end()))
+        let output_text = [output.stdout, output.stderr].concat();
+        Err(format!("{}: {}", output.status, String::from_utf8_lossy(&output_text).trim_end()))
     }
 
-    /// A port by number, or by its name among the container's ports.
+    /// Returns a port by number, or by its name among the container's ports.
     fn port(&self, port: &IntOrString) -> Result<u16, String> {
         port_of(&self.spec, port).ok_or_else(|| format!("no port {port:?}"))
     }
@@ -107,7 +107,7 @@ fn port_of(container: &Container, port: &IntOrString) -> Option<u16> {
     u16::try_from(number).ok().filter(|&number| number > 0)
 }
 
-/// The innermost cause: "connection refused" rather than "error sending request".
+/// Returns the innermost cause: "connection refused" rather than "error sending request".
 fn cause(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), cause)
 }

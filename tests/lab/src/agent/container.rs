@@ -1,4 +1,4 @@
-//! One container's life: image, environment, runs, and the waits between them.
+//! The lifecycle of one container: image, environment, runs, and the delays between them.
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -23,24 +23,24 @@ use super::process::{Group, Launch, Process, find};
 use super::status::{Exit, Restart, State, View};
 use super::volumes::Volumes;
 
-/// How long `ErrImagePull` is shown before it becomes `ImagePullBackOff`.
+/// How long `ErrImagePull` is shown before `ImagePullBackOff`.
 const PULL: Duration = Duration::from_secs(1);
 
-/// What the pod wants of its containers.
+/// What the pod requires of its containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// To run.
+    /// Run.
     Run,
-    /// To stop; what still runs at the deadline is killed.
+    /// Stop; processes that still run at the deadline are killed.
     End { deadline: Instant },
 }
 
-/// Which container of a pod.
+/// Identifies a container of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Slot {
-    /// The init container of this index.
+pub(crate) enum ContainerIndex {
+    /// The init container at this index.
     Init(usize),
-    /// The container of this index.
+    /// The container at this index.
     Main(usize),
 }
 
@@ -50,17 +50,17 @@ pub(crate) struct Container {
     pub(super) pod: Arc<Pod>,
     pub(super) spec: Arc<Spec>,
     pub(super) ip: Ipv4Addr,
-    pub(super) slot: Slot,
+    pub(super) index: ContainerIndex,
     pub(super) restart: Restart,
     pub(super) volumes: Arc<Volumes>,
     pub(super) view: View,
-    pub(super) reports: mpsc::UnboundedSender<(Slot, View)>,
+    pub(super) reports: mpsc::UnboundedSender<(ContainerIndex, View)>,
     pub(super) orders: watch::Receiver<Order>,
     pub(super) group: Group,
 }
 
 impl Container {
-    /// Runs it until it has ended for good, or the pod wants it to end and it has.
+    /// Runs the container until it has ended and does not restart, or until the pod ends.
     pub(crate) async fn run(mut self) {
         let mut backoff = Backoff::default();
         loop {
@@ -103,7 +103,7 @@ impl Container {
                 );
                 self.host.events.send(&self.pod, Level::Warning, "BackOff", message.clone());
                 self.waiting("CrashLoopBackOff", Some(message));
-                if !self.rest(wait).await {
+                if !self.sleep(wait).await {
                     return;
                 }
             }
@@ -111,10 +111,10 @@ impl Container {
         }
     }
 
-    /// Tells the pod what became of it.
+    /// Reports the container's state to the pod.
     pub(super) fn report(&self) {
-        // A pod that no longer listens is gone.
-        let _ = self.reports.send((self.slot, self.view.clone()));
+        // The receiver is closed when the pod is gone.
+        let _ = self.reports.send((self.index, self.view.clone()));
     }
 
     fn ending(&self) -> bool {
@@ -126,14 +126,15 @@ impl Container {
         self.report();
     }
 
-    /// Waits; false if the pod ends meanwhile.
-    async fn rest(&mut self, time: Duration) -> bool {
+    /// Waits; returns false if the pod ends meanwhile.
+    async fn sleep(&mut self, time: Duration) -> bool {
         let mut orders = self.orders.clone();
         let ended = orders.wait_for(|order| matches!(order, Order::End { .. }));
         tokio::time::timeout(time, ended).await.is_err()
     }
 
-    /// Finds all that a run needs, however often that has to be tried; none if the pod ends meanwhile.
+    /// Prepares everything that a run needs, with retries. Returns `None` if the pod ends
+    /// meanwhile.
     async fn prepare(&mut self) -> Option<(Launch, BTreeMap<String, String>)> {
         let program = self.pull().await?;
         let mut n = 0;
@@ -145,7 +146,8 @@ impl Container {
                 Ok(ready) => return Some(ready),
                 Err(message) => {
                     n += 1;
-                    // What a new pod needs may be a moment behind it: told only if it stays away.
+                    // The objects that a new pod needs can appear shortly after it: report only if
+                    // they stay missing.
                     if n == 5 {
                         self.host.events.send(
                             &self.pod,
@@ -155,7 +157,7 @@ impl Container {
                         );
                         self.waiting("CreateContainerConfigError", Some(message));
                     }
-                    if !self.rest(pause(n)).await {
+                    if !self.sleep(pause(n)).await {
                         return None;
                     }
                 }
@@ -163,7 +165,7 @@ impl Container {
         }
     }
 
-    /// The program that stands for the image.
+    /// Returns the program for the image.
     async fn pull(&mut self) -> Option<PathBuf> {
         let image = self.spec.image.clone().unwrap_or_default();
         let mut backoff = Backoff::default();
@@ -181,7 +183,7 @@ impl Container {
                 format!("Failed to pull image {image:?}: {why}"),
             );
             self.waiting("ErrImagePull", Some(why.clone()));
-            if !self.rest(PULL).await {
+            if !self.sleep(PULL).await {
                 return None;
             }
             let message = format!("Back-off pulling image {image:?}: ErrImagePull: {why}");
@@ -192,7 +194,7 @@ impl Container {
                 format!("Back-off pulling image {image:?}"),
             );
             self.waiting("ImagePullBackOff", Some(message));
-            if !self.rest(backoff.pull(Instant::now())).await {
+            if !self.sleep(backoff.pull(Instant::now())).await {
                 return None;
             }
         }
@@ -244,7 +246,7 @@ impl Container {
         Ok(sources)
     }
 
-    /// The script that mounts its volumes; none if it has no volumes.
+    /// Returns the script that mounts the volumes, or `None` if there are none.
     fn script(&self, uid: &str, work_dir: &Path) -> Result<Option<String>, String> {
         let mut wanted = Vec::new();
         for mount in self.spec.volume_mounts.iter().flatten() {
@@ -271,14 +273,15 @@ impl Container {
     }
 }
 
-/// Names in a directory of the machine.
+/// Returns the names in a directory of the machine.
 fn entries(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }
 
-/// What to run: `command` replaces the image's program, unless the machine doesn't have it (a path within the image,
-/// say): then the image's program runs with the rest of the command. `args` follow.
+/// Returns what to run: `command` replaces the image's program, unless the machine does not have
+/// that command (for example, a path within the image): then the image's program runs with the rest
+/// of the command. `args` follow.
 fn command_line(
     spec: &Spec,
     program: &Path,
@@ -297,7 +300,7 @@ fn command_line(
     (found, args)
 }
 
-/// A duration as Go prints whole seconds: `2m40s`.
+/// Formats a duration as Go prints whole seconds: `2m40s`.
 fn go_duration(time: Duration) -> String {
     match (time.as_secs() / 60, time.as_secs() % 60) {
         (0, seconds) => format!("{seconds}s"),
@@ -318,28 +321,31 @@ mod tests {
     }
 
     #[test]
-    fn the_image_s_program_runs_with_args() {
+    fn the_program_of_the_image_runs_with_args() {
         let (program, args) = line(serde_json::json!({"name": "a", "args": ["--mode=$(MODE)"]}));
         assert_eq!((program.as_str(), args), ("/lab/demo", vec!["--mode=fast".to_owned()]));
     }
 
     #[test]
-    fn a_command_of_the_machine_replaces_it() {
+    fn a_command_of_the_machine_replaces_the_program() {
         let (program, args) =
             line(serde_json::json!({"name": "a", "command": ["sleep", "5"], "args": ["6"]}));
         assert_eq!((program.as_str(), args), ("/bin/sleep", vec!["5".to_owned(), "6".to_owned()]));
     }
 
     #[test]
-    fn a_command_that_only_the_image_would_have_is_the_image_s_program() {
+    fn a_command_that_the_machine_lacks_runs_the_program_of_the_image() {
         let (program, args) =
             line(serde_json::json!({"name": "a", "command": ["/demo", "serve"], "args": ["x"]}));
         assert_eq!((program.as_str(), args), ("/lab/demo", vec!["serve".to_owned(), "x".to_owned()]));
     }
 
     #[test]
-    fn waits_are_told_as_kubelet_tells_them() {
-        let told = |seconds| go_duration(Duration::from_secs(seconds));
-        assert_eq!((told(10), told(160), told(300)), ("10s".into(), "2m40s".into(), "5m0s".into()));
+    fn durations_are_formatted_as_in_kubelet() {
+        let formatted = |seconds| go_duration(Duration::from_secs(seconds));
+        assert_eq!(
+            (formatted(10), formatted(160), formatted(300)),
+            ("10s".into(), "2m40s".into(), "5m0s".into())
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! Faults on command: a Unix socket that takes one JSON line per connection and answers with one.
+//! Injects faults on request: a Unix socket that accepts one line of JSON per connection and
+//! answers with one line.
 //!
-//! `{"fault":"kill","pod":"shop/web-1"}` is answered by `{"ok":true}` or `{"error":"..."}`.
+//! The answer to `{"fault":"kill","pod":"shop/web-1"}` is `{"ok":true}` or `{"error":"..."}`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,22 +12,22 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-/// The longest request, in bytes.
+/// The maximum length of a request, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// What can go wrong with a pod.
+/// A fault of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
-    /// Its processes are killed at once; the restart policy applies.
+    /// Kills its processes at once; the restart policy applies.
     Kill,
-    /// Its processes are stopped (SIGSTOP): they hold their connections and answer nothing.
+    /// Stops its processes (SIGSTOP): they keep their connections and answer nothing.
     Freeze,
-    /// They go on.
+    /// Resumes its processes.
     Thaw,
-    /// It is reported as not ready, whatever its probes say.
+    /// Reports the pod as not ready, whatever its probes return.
     Unready,
-    /// Its probes count again.
+    /// Reports the result of its probes again.
     Ready,
 }
 
@@ -36,44 +37,44 @@ pub enum Fault {
 pub enum Request {
     /// A fault of one pod.
     Pod {
-        /// Which fault.
+        /// The fault.
         fault: Fault,
-        /// Which pod: `NAMESPACE/NAME`.
+        /// The pod: `NAMESPACE/NAME`.
         pod: String,
     },
     /// A fault of the whole node.
     Node {
-        /// Which fault.
+        /// The fault.
         fault: NodeFault,
     },
 }
 
-/// What can go wrong with a node.
+/// A fault of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum NodeFault {
-    /// It sends no heartbeat and reports nothing; its pods run on.
+    /// Sends no heartbeat and reports nothing; the pods keep running.
     LoseNode,
-    /// It reports again.
+    /// Reports again.
     ReturnNode,
 }
 
 /// Why a request was not carried out.
 #[derive(Debug, Error)]
 pub enum ControlError {
-    /// Nobody listens.
-    #[error("no node agent at {path}")]
+    /// Nothing listens on the socket.
+    #[error("no node agent listens on {path}")]
     Connect {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The agent did not answer.
     #[error("the node agent did not answer")]
     Answer(#[source] io::Error),
-    /// The agent refused.
+    /// The agent refused the request.
     #[error("{0}")]
     Refused(String),
 }
@@ -85,10 +86,10 @@ enum Answer {
     Error(String),
 }
 
-/// A request and where its answer goes.
-pub(crate) type Asked = (Request, oneshot::Sender<Result<(), String>>);
+/// A request and the channel for its answer.
+pub(crate) type PendingRequest = (Request, oneshot::Sender<Result<(), String>>);
 
-/// Has the agent that listens at `socket` carry out a request, and waits until it has.
+/// Sends a request to the agent that listens on `socket`, and waits until it is carried out.
 pub async fn send(socket: &Path, request: &Request) -> Result<(), ControlError> {
     let connect = |source| ControlError::Connect { path: socket.to_path_buf(), source };
     let mut stream = UnixStream::connect(socket).await.map_err(connect)?;
@@ -106,8 +107,8 @@ pub async fn send(socket: &Path, request: &Request) -> Result<(), ControlError> 
     }
 }
 
-/// Listens at `socket` (replacing one that an earlier agent left) and hands requests to `queue`.
-pub(crate) fn listen(socket: &Path, queue: mpsc::Sender<Asked>) -> io::Result<()> {
+/// Listens on `socket` (replacing the one of an earlier agent) and passes requests to `queue`.
+pub(crate) fn listen(socket: &Path, queue: mpsc::Sender<PendingRequest>) -> io::Result<()> {
     match std::fs::remove_file(socket) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -118,7 +119,7 @@ pub(crate) fn listen(socket: &Path, queue: mpsc::Sender<Asked>) -> io::Result<()
             let queue = queue.clone();
             tokio::spawn(async move {
                 if let Err(error) = serve(stream, queue).await {
-                    tracing::debug!(%error, "a control connection broke");
+                    tracing::debug!(%error, "a control connection failed");
                 }
             });
         }
@@ -126,16 +127,18 @@ pub(crate) fn listen(socket: &Path, queue: mpsc::Sender<Asked>) -> io::Result<()
     Ok(())
 }
 
-async fn serve(mut stream: UnixStream, queue: mpsc::Sender<Asked>) -> io::Result<()> {
+async fn serve(mut stream: UnixStream, queue: mpsc::Sender<PendingRequest>) -> io::Result<()> {
     let mut line = String::new();
     BufReader::new(&mut stream).take(LONGEST).read_line(&mut line).await?;
     let done = match serde_json::from_str(&line) {
-        Err(error) => Err(format!("not understood: {error}")),
+        Err(error) => Err(format!("invalid request: {error}")),
         Ok(request) => {
             let (sender, answer) = oneshot::channel();
             match queue.send((request, sender)).await {
-                Ok(()) => answer.await.unwrap_or_else(|_| Err("it ended before it answered".to_owned())),
-                Err(_) => Err("the agent is ending".to_owned()),
+                Ok(()) => answer
+                    .await
+                    .unwrap_or_else(|_| Err("the pod ended before the fault was injected".to_owned())),
+                Err(_) => Err("the agent is stopping".to_owned()),
             }
         }
     };
@@ -159,16 +162,19 @@ mod tests {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
         }
-        assert!(serde_json::from_str::<Request>(r#"{"fault":"kill"}"#).is_err(), "a pod's fault needs a pod");
+        assert!(
+            serde_json::from_str::<Request>(r#"{"fault":"kill"}"#).is_err(),
+            "a fault of a pod needs a pod"
+        );
     }
 
     #[tokio::test]
-    async fn a_request_is_handed_over_and_its_answer_comes_back() {
+    async fn a_request_is_passed_on_and_its_answer_returned() {
         let socket = std::env::temp_dir().join(format!("lab-control-{}.sock", std::process::id()));
-        let (queue, mut asked) = mpsc::channel(1);
+        let (queue, mut requests) = mpsc::channel(1);
         listen(&socket, queue).unwrap();
         tokio::spawn(async move {
-            while let Some((request, answer)) = asked.recv().await {
+            while let Some((request, answer)) = requests.recv().await {
                 let known = matches!(request, Request::Pod { pod, .. } if pod == "a/b");
                 let _ = answer.send(if known { Ok(()) } else { Err("no such pod".into()) });
             }

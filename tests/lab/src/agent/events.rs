@@ -1,4 +1,5 @@
-//! Events about pods. They never hold anything up: what can't be sent in time is dropped.
+//! Events about pods. They never block the caller: an Event that does not fit in the queue is
+//! dropped.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference, Pod};
@@ -7,19 +8,19 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 
-/// Events that may wait to be sent.
+/// The number of Events that the queue holds.
 const QUEUE: usize = 1000;
 
-/// What kind of news an Event brings.
+/// The type of an Event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Level {
-    /// As it should be.
+    /// Expected.
     Normal,
-    /// Somebody may have to look.
+    /// May need attention.
     Warning,
 }
 
-/// Where Events are handed in.
+/// The queue of Events to send.
 #[derive(Debug, Clone)]
 pub(crate) struct Events {
     queue: mpsc::Sender<Event>,
@@ -27,7 +28,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Sends Events in the background, on the current runtime.
+    /// Starts a background task on the current runtime that sends Events.
     pub(crate) fn start(client: Client, node: &str) -> Self {
         let (queue, mut waiting) = mpsc::channel::<Event>(QUEUE);
         tokio::spawn(async move {
@@ -35,14 +36,14 @@ impl Events {
                 let namespace = event.metadata.namespace.clone().unwrap_or_default();
                 let api = Api::<Event>::namespaced(client.clone(), &namespace);
                 if let Err(error) = api.create(&PostParams::default(), &event).await {
-                    tracing::debug!(%error, reason = event.reason, "an Event was not taken");
+                    tracing::debug!(%error, reason = event.reason, "could not send an Event");
                 }
             }
         });
         Self { queue, node: node.to_owned() }
     }
 
-    /// Hands in an Event about `pod`.
+    /// Queues an Event about `pod`.
     pub(crate) fn send(&self, pod: &Pod, level: Level, reason: &str, message: String) {
         let meta = &pod.metadata;
         let name = meta.name.clone().unwrap_or_default();
@@ -73,7 +74,7 @@ impl Events {
             source: Some(EventSource { component: Some("kubelet".into()), host: Some(self.node.clone()) }),
             ..Event::default()
         };
-        // A full queue drops it.
+        // Dropped if the queue is full.
         let _ = self.queue.try_send(event);
     }
 }

@@ -1,4 +1,4 @@
-//! What all pods of a node share.
+//! State that all pods of a node share.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -13,16 +13,16 @@ use super::env::Facts;
 use super::events::Events;
 use super::image::Images;
 
-/// Whether the node speaks with the API server.
+/// Whether the node can reach the API server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Link {
-    /// It does.
+    /// It can.
     Up,
-    /// A lost node: its pods go on, but nothing is reported.
+    /// It can't: its pods keep running, but nothing is reported.
     Lost,
 }
 
-/// What all pods of a node share.
+/// State that all pods of a node share.
 pub(crate) struct Host {
     pub(crate) client: Client,
     pub(crate) node: String,
@@ -30,20 +30,21 @@ pub(crate) struct Host {
     pub(crate) dir: PathBuf,
     pub(crate) images: Images,
     pub(crate) light: bool,
-    /// Where pods find the API server: address and port of Service `default/kubernetes`.
+    /// Address and port of Service `default/kubernetes`, at which pods reach the API server.
     pub(crate) service: (String, i32),
-    /// Asks HTTP probes.
+    /// The client for HTTP probes.
     pub(crate) http: reqwest::Client,
     pub(crate) events: Events,
     pub(crate) link: watch::Sender<Link>,
 }
 
-/// The longest wait between two tries of what must work in the end.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The longest delay between retries of a call that is repeated until it succeeds.
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
-/// The wait before try number `n` (from 1) of a call that must work in the end: 20 ms, doubled up to a second.
+/// Returns the delay before attempt `n` (from 1) of a call that is repeated until it succeeds: 20
+/// ms, doubled up to a second.
 pub(crate) fn pause(n: u32) -> Duration {
-    (Duration::from_millis(20) * 2_u32.saturating_pow(n.saturating_sub(1).min(16))).min(PATIENCE)
+    (Duration::from_millis(20) * 2_u32.saturating_pow(n.saturating_sub(1).min(16))).min(MAX_DELAY)
 }
 
 impl Host {
@@ -53,27 +54,27 @@ impl Host {
         let _ = self.link.subscribe().wait_for(|link| *link == Link::Up).await;
     }
 
-    /// The pod's folder: volumes, and the place for its containers' roots.
+    /// Returns the pod's directory: its volumes and the mount points of its containers' roots.
     pub(crate) fn pod_dir(&self, uid: &str) -> PathBuf {
         self.dir.join("pods").join(uid)
     }
 
-    /// Where a container's output goes, over all its runs.
+    /// Returns the path of a container's log, which spans all its runs.
     pub(crate) fn log(&self, namespace: &str, pod: &str, container: &str) -> PathBuf {
         self.dir.join(format!("{namespace}_{pod}_{container}.log"))
     }
 
-    /// Folder of the record of processes.
+    /// Returns the directory of the record of processes.
     pub(crate) fn processes(&self) -> PathBuf {
         processes(&self.dir)
     }
 
-    /// What the downward API says of a pod.
+    /// Returns the facts of a pod for the downward API.
     pub(crate) fn facts(&self, ip: Ipv4Addr) -> Facts {
         Facts { pod_ip: ip.to_string(), host_ip: self.address.to_string() }
     }
 
-    /// The environment that each container gets, whatever its pod says.
+    /// Returns the environment that every container gets, whatever its pod's spec contains.
     pub(crate) fn base_env(&self, pod: &Pod, tag: &str, ip: Ipv4Addr) -> BTreeMap<String, String> {
         let name = pod.metadata.name.clone().unwrap_or_default();
         let var = |name: &str| std::env::var(name).unwrap_or_default();
@@ -93,7 +94,7 @@ impl Host {
     }
 }
 
-/// Folder of the record of processes within the agent's folder.
+/// Returns the directory of the record of processes within the agent's directory.
 pub(crate) fn processes(dir: &Path) -> PathBuf {
     dir.join("processes")
 }
@@ -103,9 +104,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tries_come_quickly_at_first_then_every_second() {
+    fn retries_are_quick_at_first_then_every_second() {
         let waits: Vec<u128> = (1..=8).map(|n| pause(n).as_millis()).collect();
         assert_eq!(waits, [20, 40, 80, 160, 320, 640, 1000, 1000]);
-        assert_eq!(pause(u32::MAX), PATIENCE);
+        assert_eq!(pause(u32::MAX), MAX_DELAY);
     }
 }

@@ -1,21 +1,21 @@
-//! Image names and the programs that stand for them.
+//! Image names and the programs that run in place of images.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::Image;
 
-/// What matters here of an image's name.
+/// The parts of an image's name that the agent uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Name<'a> {
     /// The last path segment, without tag and digest.
     pub(crate) program: &'a str,
-    /// The tag; `latest` where there is none.
+    /// The tag; `latest` if there is none.
     pub(crate) tag: &'a str,
 }
 
 impl<'a> Name<'a> {
-    /// Takes `registry:5000/team/demo:v1@sha256:...` apart.
+    /// Parses `registry:5000/team/demo:v1@sha256:...`.
     pub(crate) fn parse(image: &'a str) -> Self {
         let image = image.split_once('@').map_or(image, |(name, _)| name);
         let last = image.rsplit_once('/').map_or(image, |(_, last)| last);
@@ -24,12 +24,12 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The programs that stand for images.
+/// The programs that run in place of images.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Images(BTreeMap<String, PathBuf>);
 
 impl Images {
-    /// The program for `image`, or none: it can't be pulled.
+    /// Returns the program for `image`, or `None`: the image can't be pulled.
     pub(crate) fn program(&self, image: &str) -> Option<&Path> {
         self.0.get(Name::parse(image).program).map(PathBuf::as_path)
     }
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_its_last_segment_and_its_tag() {
+    fn a_name_is_split_into_last_segment_and_tag() {
         for (image, program, tag) in [
             ("demo:v1", "demo", "v1"),
             ("demo", "demo", "latest"),
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn only_known_images_have_a_program() {
+    fn only_configured_images_have_a_program() {
         let images: Images = ["demo=/bin/demo".parse::<Image>().unwrap()].into_iter().collect();
         assert_eq!(images.program("x/demo:v1"), Some(Path::new("/bin/demo")));
         assert_eq!(images.program("demo2:v1"), None);

@@ -1,5 +1,6 @@
-//! `kubectl logs`: the one thing of kubelet's own API that the agent serves, over HTTPS with a certificate that it made
-//! itself (the API server checks none unless it is given an authority for it).
+//! Serves `kubectl logs`, the only part of kubelet's API that the agent serves. It uses HTTPS with
+//! a self-signed certificate; the API server does not verify it unless it is started with a
+//! certificate authority for kubelets.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -28,39 +29,39 @@ use super::host::Host;
 
 /// Kubelet's port.
 pub(crate) const PORT: u16 = 10250;
-/// How often a followed log is looked at for more.
-const LOOK: Duration = Duration::from_millis(200);
-/// Read at once, in bytes.
+/// How often a followed log is checked for new lines.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// The number of bytes of one read.
 const CHUNK: usize = 64 * 1024;
 
 type Body = StreamBody<BoxStream<'static, Result<Frame<Bytes>, std::io::Error>>>;
 
-/// Why logs can't be served.
+/// The reason why logs can't be served.
 #[derive(Debug, Error)]
 pub(crate) enum LogsError {
-    /// The port is taken, say by another agent of this machine.
+    /// The port is in use, for example by another agent on this machine.
     #[error("could not listen: {0}")]
     Listen(#[from] std::io::Error),
-    /// No certificate could be made.
-    #[error("could not make a certificate: {0}")]
+    /// The certificate could not be created.
+    #[error("could not create a certificate: {0}")]
     Certificate(#[from] rcgen::Error),
     /// The certificate can't be used.
     #[error("could not use the certificate: {0}")]
     Tls(#[from] rustls::Error),
 }
 
-/// Which lines of a log are wanted.
+/// The lines of a log that a request selects.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Wanted {
-    /// Only the last so many lines.
+    /// Only the last lines, this many.
     tail: Option<usize>,
-    /// At most so many bytes.
+    /// At most this many bytes.
     limit: Option<usize>,
-    /// And what is written from now on.
+    /// Also the lines that are written later.
     follow: bool,
 }
 
-/// Serves logs in the background.
+/// Serves logs in a background task.
 pub(crate) async fn serve(host: Arc<Host>) -> Result<(), LogsError> {
     let listener = TcpListener::bind(SocketAddr::new(host.address, PORT)).await?;
     let made = rcgen::generate_simple_self_signed([host.node.clone(), host.address.to_string()])?;
@@ -75,7 +76,7 @@ pub(crate) async fn serve(host: Arc<Host>) -> Result<(), LogsError> {
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let service = service_fn(move |request| answer(Arc::clone(&host), request));
                 let builder = auto::Builder::new(TokioExecutor::new());
-                // A client that breaks off is its own business.
+                // An error here means that the client closed the connection.
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
             });
         }
@@ -84,7 +85,7 @@ pub(crate) async fn serve(host: Arc<Host>) -> Result<(), LogsError> {
 }
 
 async fn answer(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-    let said = |status: StatusCode, text: &'static str| {
+    let text_response = |status: StatusCode, text: &'static str| {
         let body: BoxStream<'static, _> =
             stream::iter([Ok(Frame::data(Bytes::from_static(text.as_bytes())))]).boxed();
         let mut response = Response::new(StreamBody::new(body));
@@ -92,16 +93,16 @@ async fn answer(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<
         response
     };
     let Some([namespace, pod, container]) = place(request.uri().path()) else {
-        return Ok(said(StatusCode::NOT_FOUND, "only containerLogs is served here\n"));
+        return Ok(text_response(StatusCode::NOT_FOUND, "only containerLogs is served here\n"));
     };
     let wanted = wanted(request.uri().query().unwrap_or_default());
     Ok(match text(host.log(namespace, pod, container), &wanted).await {
         Ok(body) => Response::new(StreamBody::new(body)),
-        Err(_) => said(StatusCode::NOT_FOUND, "this container has no log\n"),
+        Err(_) => text_response(StatusCode::NOT_FOUND, "this container has no log\n"),
     })
 }
 
-/// Namespace, pod and container of `/containerLogs/NAMESPACE/POD/CONTAINER`.
+/// Returns namespace, pod and container of `/containerLogs/NAMESPACE/POD/CONTAINER`.
 fn place(path: &str) -> Option<[&str; 3]> {
     let parts: Vec<&str> = path.strip_prefix("/containerLogs/")?.split('/').collect();
     let plain = |part: &&str| !part.is_empty() && !part.contains("..") && !part.contains('%');
@@ -135,7 +136,7 @@ async fn text(
         let mut chunk = vec![0; CHUNK];
         loop {
             match file.read(&mut chunk).await {
-                Ok(0) => tokio::time::sleep(LOOK).await,
+                Ok(0) => tokio::time::sleep(POLL_INTERVAL).await,
                 Ok(read) => {
                     chunk.truncate(read);
                     return Some((Ok(Frame::data(Bytes::from(chunk))), file));
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_lines_and_at_most_so_many_bytes_are_chosen() {
+    fn tail_and_byte_limit_select_the_lines() {
         let query = |text| wanted(text);
         let chosen = |text| String::from_utf8_lossy(choose(b"one\ntwo\nthree\n", &query(text))).into_owned();
         assert_eq!(chosen(""), "one\ntwo\nthree\n");

@@ -1,14 +1,17 @@
-//! The node agent: a stand-in for kubelet and container runtime, so that a lab needs no container engine.
+//! The node agent replaces kubelet and the container runtime, so that a lab needs no container
+//! engine.
 //!
-//! A pod is a set of processes of this machine that are told the pod's own IP; in the lab's network namespace the
-//! whole pod range is local. What a controller can see of a pod is as kubelet does it: conditions, container states,
-//! probes by their numbers, restarts with `CrashLoopBackOff`, image errors, grace periods. What isolates containers
-//! is left out: no images (a name stands for a program), no limits, no security contexts, no user ids, no network
-//! policy. A pod with volumes sees them in a mount namespace of its own (see [`mounts`]).
+//! A pod is a set of processes on this machine that listen on the pod's IP; in the lab's network
+//! namespace the whole pod range is local. What a controller sees of a pod is the same as with
+//! kubelet: conditions, container states, probes with kubelet's numbers, restarts with
+//! `CrashLoopBackOff`, image errors, grace periods. Isolation of containers is left out: no images
+//! (a program runs in place of each image), no limits, no security contexts, no user ids, no
+//! network policy. A pod with volumes sees them in a separate mount namespace (see [`mounts`]).
 //!
-//! One task per pod ([`pod`]), one per container ([`container`]); a slow or failing pod holds up no other.
-//! An agent that starts ends what an earlier one left running (recorded with pid and start time in its folder), then
-//! starts those pods' containers anew, counted as a restart each.
+//! There is one task per pod ([`pod`]) and one per container ([`container`]), so that a slow or
+//! failing pod does not block others. When an agent starts, it ends the processes that an earlier
+//! agent left running (recorded with pid and start time in the agent's directory) and starts the
+//! containers of those pods again, counted as one restart each.
 
 mod address;
 mod api;

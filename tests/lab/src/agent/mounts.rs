@@ -1,52 +1,55 @@
-//! A container's view of the file system: this machine's own, with volumes mounted where the pod says. Pure: this
-//! module makes a shell script, which runs in a mount namespace of the container's own and so needs no trace outside.
+//! A container's view of the file system: the machine's file system, with volumes mounted where the
+//! pod's spec says. Pure: this module generates a shell script, which runs in a separate mount
+//! namespace and leaves nothing outside of it.
 //!
-//! The root is an empty tmpfs whose entries are links into the machine's own root. Only the directories on the way to
-//! a mount point are real ones; their other entries are links again, so a mount point need not exist on the machine,
-//! and nothing is made there. `/run` and `/var/run`, where something is mounted below them, show nothing else.
+//! The root is an empty tmpfs whose entries are links to the machine's root. Only the parent
+//! directories of a mount point are real directories; their other entries are links too. So a mount
+//! point need not exist on the machine, and nothing is created there. If something is mounted below
+//! `/run` or `/var/run`, these directories show nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use thiserror::Error;
 
-/// Where the machine's own root is found within a container's.
+/// Path of the machine's root within a container's root.
 const HOST: &str = ".host";
-/// Directories that show nothing of the machine's own.
+/// Directories that show none of the machine's entries.
 const EMPTY: [&str; 2] = ["/run", "/var/run"];
 
-/// Whether a volume may be written to.
+/// Whether a volume is writable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// It may.
+    /// Writable.
     ReadWrite,
-    /// It may not.
+    /// Not writable.
     ReadOnly,
 }
 
-/// One mount of a file or directory of the machine.
+/// A mount of a file or directory of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// On the machine; must exist.
+    /// Path on the machine; must exist.
     pub(crate) source: PathBuf,
     /// Whether the source is a single file (`subPath` of a key).
     pub(crate) file: bool,
-    /// In the container; absolute.
+    /// Path in the container; absolute.
     pub(crate) target: PathBuf,
-    /// Whether it may be written to.
+    /// Whether it is writable.
     pub(crate) access: Access,
 }
 
-/// A mount path that can't be used.
+/// The error for an invalid mount path.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum MountError {
-    /// Not absolute, the root itself, or with `..`.
+    /// The path is not absolute, is the root, or contains `..`.
     #[error("mount path {0:?} must be absolute, below the root, without \"..\"")]
     Path(PathBuf),
 }
 
-/// The script that builds the view under `root` (an empty directory of the machine, covered by the container's root)
-/// and runs its arguments there, in `work_dir`. `entries` lists a directory of the machine; absent ones are empty.
+/// Returns the script that builds the view under `root` (an empty directory of the machine, over
+/// which the container's root is mounted) and runs its arguments there, in `work_dir`. `entries`
+/// lists a directory of the machine; it returns nothing for one that does not exist.
 pub(crate) fn script(
     mounts: &[Mount],
     root: &Path,
@@ -55,21 +58,21 @@ pub(crate) fn script(
 ) -> Result<String, MountError> {
     let targets: BTreeMap<&Path, &Mount> =
         mounts.iter().map(|mount| (mount.target.as_path(), mount)).collect();
-    // Every directory on the way to a mount point, the root first.
+    // All parent directories of mount points, the root first.
     let mut real = BTreeSet::new();
     for target in targets.keys() {
         let plain = target.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         if !target.is_absolute() || !plain || *target == Path::new("/") {
             return Err(MountError::Path(target.to_path_buf()));
         }
-        // Below another mount there is that volume's content, not the machine's.
+        // Below another mount, the entries are those of that volume, not the machine's.
         let above = || target.ancestors().skip(1);
         if !above().any(|dir| targets.contains_key(dir)) {
             real.extend(above().map(Path::to_path_buf));
         }
     }
     let inside = |path: &Path| quote(&root.join(path.strip_prefix("/").unwrap_or(path)));
-    // The container's own PATH may lead anywhere: the tools are found by a fixed one.
+    // The container's PATH can be anything: find the tools with a fixed one.
     let mut script = String::from("set -e\npath=$PATH; PATH=/usr/sbin:/usr/bin:/sbin:/bin\n");
     let mut line = |text: String| {
         script.push_str(&text);
@@ -109,9 +112,9 @@ pub(crate) fn script(
         }
         line(format!("mount --bind {} {place}", quote(&mount.source)));
     }
-    // Last, so that a mount within a read-only one still finds its place.
+    // Last, so that the mount point of a nested mount can still be created in a read-only one.
     for (target, _) in targets.iter().filter(|(_, mount)| mount.access == Access::ReadOnly) {
-        // Without root, flags that the machine's own mount has can't be taken away, so they have to be named.
+        // Without root, flags of the machine's mount can't be removed, so they must be named.
         let place = inside(target);
         line(format!("mount -o remount,bind,ro {place} || mount -o remount,bind,ro,nosuid,nodev {place}"));
     }
@@ -124,7 +127,7 @@ pub(crate) fn script(
     Ok(script)
 }
 
-/// A path as one word of a shell.
+/// Quotes a path for a shell.
 fn quote(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', "'\\''"))
 }
@@ -154,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_mounted_where_the_machine_has_no_such_directory() {
+    fn a_token_is_mounted_where_the_machine_lacks_the_directory() {
         let lines = built(&[mount("/var/run/secrets/k/sa", Access::ReadOnly)]);
         assert_eq!(
             lines,
@@ -177,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_other_entries_of_a_directory_with_a_mount_stay_and_names_are_quoted() {
+    fn other_entries_of_a_directory_with_a_mount_remain_and_names_are_quoted() {
         let lines = built(&[mount("/etc/app", Access::ReadWrite)]);
         assert!(
             lines.contains(&"ln -s '/.host/etc/hosts' '/.host/etc/it'\\''s' '/lab/root/etc'/".to_owned()),
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_within_a_mount_finds_its_place_in_the_outer_volume() {
+    fn a_nested_mount_is_mounted_in_the_outer_volume() {
         let lines = built(&[mount("/data/inner", Access::ReadWrite), mount("/data", Access::ReadOnly)]);
         let position = |text: &str| {
             lines.iter().position(|line| line == text).unwrap_or_else(|| panic!("{text} {lines:#?}"))
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_that_could_lead_elsewhere_are_refused() {
+    fn paths_that_escape_the_root_are_rejected() {
         for bad in ["relative", "/", "/a/../b"] {
             let mounts = [mount(bad, Access::ReadWrite)];
             assert!(script(&mounts, Path::new("/r"), Path::new("/"), |_| Vec::new()).is_err(), "{bad}");

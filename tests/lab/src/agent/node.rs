@@ -1,4 +1,4 @@
-//! The node's own objects: Node, Lease, taints.
+//! The objects of the node: Node, Lease, taints.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 
 use super::host::{Host, Link, pause};
 
-/// Time between two heartbeats by the lease (kubelet's number).
-const BEAT: Duration = Duration::from_secs(10);
-/// Heartbeats between two by the node's status.
+/// Interval between heartbeats of the Lease (kubelet's number).
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Number of Lease heartbeats per update of the node's status.
 const STATUS_EVERY: u32 = 6;
-/// Taints that say that a node is not ready; the API server sets one on each new node.
+/// Taints of a node that is not ready; the API server sets the first on each new node.
 const NOT_READY: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
 
-/// Registers the node and keeps it alive, for as long as this is polled. While the node is lost nothing is sent.
+/// Registers the node and sends heartbeats for as long as this is polled. Sends nothing while the
+/// node is lost.
 pub(crate) async fn keep(host: Arc<Host>) {
     let mut beat = 0;
     let mut failed = 0;
@@ -27,10 +28,10 @@ pub(crate) async fn keep(host: Arc<Host>) {
     loop {
         if *host.link.borrow() == Link::Lost {
             host.linked().await;
-            // The control plane has called it unready meanwhile.
+            // The control plane has marked the node as not ready meanwhile.
             (beat, ready_since) = (0, Timestamp::now());
         }
-        let mut wait = BEAT;
+        let mut wait = HEARTBEAT;
         let beaten = async {
             if beat % STATUS_EVERY == 0 {
                 register(&host, ready_since).await?;
@@ -46,14 +47,15 @@ pub(crate) async fn keep(host: Arc<Host>) {
             }
         }
         let mut link = host.link.subscribe();
-        // A lost node wakes up as soon as it is back, not at its next heartbeat.
+        // React at once when the link is lost or restored, not at the next heartbeat.
         let _ = tokio::time::timeout(wait, link.wait_for(|link| *link == Link::Lost)).await;
     }
 }
 
-/// The node's status: plenty of everything, ready since the given time.
+/// Returns the node's status: ample resources, ready since the given time.
 fn status(host: &Host, ready_since: Timestamp, version: &str) -> Value {
-    let plenty = json!({"cpu": "1000", "memory": "1000Gi", "ephemeral-storage": "1000Gi", "pods": "100000"});
+    let resources =
+        json!({"cpu": "1000", "memory": "1000Gi", "ephemeral-storage": "1000Gi", "pods": "100000"});
     let condition = |kind: &str, holds: bool, reason: &str| {
         json!({
             "type": kind, "status": if holds { "True" } else { "False" }, "reason": reason,
@@ -61,9 +63,9 @@ fn status(host: &Host, ready_since: Timestamp, version: &str) -> Value {
         })
     };
     json!({
-        "capacity": plenty,
-        "allocatable": plenty,
-        // No host name: the API server would rather use that, and nothing resolves it.
+        "capacity": resources,
+        "allocatable": resources,
+        // No host name: the API server would prefer it, and nothing resolves it.
         "addresses": [{"type": "InternalIP", "address": host.address.to_string()}],
         "daemonEndpoints": {"kubeletEndpoint": {"Port": super::logs::PORT}},
         "conditions": [
@@ -80,7 +82,7 @@ fn status(host: &Host, ready_since: Timestamp, version: &str) -> Value {
     })
 }
 
-/// As Kubernetes calls it.
+/// Returns the architecture as Kubernetes names it.
 fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
@@ -91,7 +93,7 @@ fn architecture() -> &'static str {
 
 async fn register(host: &Host, ready_since: Timestamp) -> Result<(), kube::Error> {
     let nodes = Api::<Node>::all(host.client.clone());
-    // The control plane's own version: nothing here depends on it, and skew checks are content.
+    // The version of the control plane: nothing here depends on it, and version skew checks pass.
     let version = host.client.apiserver_version().await?.git_version;
     let status = status(host, ready_since, &version);
     if nodes.get_opt(&host.node).await?.is_none() {
@@ -114,8 +116,8 @@ async fn register(host: &Host, ready_since: Timestamp) -> Result<(), kube::Error
     Ok(())
 }
 
-/// Removes the taints of a node that is not ready. The node lifecycle controller does so too, a little later; where a
-/// node may not do it itself, that has to do.
+/// Removes the taints of a node that is not ready. The node lifecycle controller removes them a
+/// little later too; if the node is not allowed to, that suffices.
 async fn clear_taints(nodes: &Api<Node>, node: &Node) {
     let taints = node.spec.iter().flat_map(|spec| spec.taints.iter().flatten());
     let (gone, kept): (Vec<_>, Vec<_>) = taints.partition(|taint| NOT_READY.contains(&taint.key.as_str()));
@@ -125,7 +127,7 @@ async fn clear_taints(nodes: &Api<Node>, node: &Node) {
     let (name, version) = (node.metadata.name.clone().unwrap_or_default(), &node.metadata.resource_version);
     let patch = json!({"metadata": {"resourceVersion": version}, "spec": {"taints": kept}});
     if let Err(error) = nodes.patch(&name, &PatchParams::default(), &Patch::Merge(patch)).await {
-        tracing::debug!(%error, "taints are left to the control plane");
+        tracing::debug!(%error, "could not remove taints; the control plane removes them");
     }
 }
 
@@ -150,12 +152,12 @@ fn now() -> String {
     seconds(Timestamp::now())
 }
 
-/// As `metav1.Time` wants it.
+/// Formats a time as `metav1.Time`.
 fn seconds(time: Timestamp) -> String {
     time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// As `metav1.MicroTime` wants it.
+/// Formats a time as `metav1.MicroTime`.
 fn micros() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }

@@ -1,4 +1,4 @@
-//! One pod's life on the node, in a task of its own.
+//! The lifecycle of one pod on the node, in a separate task.
 
 use std::net::Ipv4Addr;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::container::{Container, Order, Slot};
+use super::container::{Container, ContainerIndex, Order};
 use super::events::Level;
 use super::host::Host;
 use super::process::{Group, end_recorded};
@@ -22,35 +22,35 @@ use super::volumes::{Volumes, prepare, renew};
 use super::writer::Writer;
 use super::{api, control::Fault};
 
-/// Marks a pod that is reported as ready without any process.
+/// Annotation of a pod that is reported as ready without any process.
 const LIGHT: &str = "lab.steelyard.io/light";
 
-/// What a pod is told.
+/// A message to a pod's task.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// Its object changed.
+    /// The pod's object changed.
     Changed(Box<Pod>),
-    /// Its object is gone.
+    /// The pod's object is gone.
     Gone,
-    /// A fault to stage; the answer says why not.
+    /// A fault to inject; the answer is an error if it can't be injected.
     Fault(Fault, oneshot::Sender<Result<(), String>>),
-    /// The agent ends: stop what runs, report nothing.
-    Leave,
+    /// The agent stops: stop the processes, report nothing.
+    Stop,
 }
 
-/// Why a pod ends.
+/// The reason why a pod ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// It was deleted: its last status is reported, then its object removed.
+enum EndReason {
+    /// It was deleted: the last status is reported, then the object is removed.
     Deleted,
-    /// Nothing is left to report to.
-    Silent,
+    /// Its object is gone or the agent stops: nothing is reported.
+    Unreported,
 }
 
-/// Filling the volumes.
+/// The task that fills the volumes.
 type Preparing = Pin<Box<dyn Future<Output = Arc<Volumes>> + Send>>;
 
-/// Renewing the tokens; ends when this is dropped.
+/// The task that renews the tokens; aborted when this is dropped.
 struct Renewing(AbortHandle);
 
 impl Drop for Renewing {
@@ -70,9 +70,9 @@ pub(crate) struct Task {
     mains: Vec<View>,
     groups: Vec<Group>,
     initialized: bool,
-    /// Readiness withheld by a fault.
+    /// Whether a fault keeps it from being ready.
     unready: bool,
-    ending: Option<End>,
+    ending: Option<EndReason>,
     orders: watch::Sender<Order>,
     volumes: Option<Arc<Volumes>>,
     reported: Option<PodStatus>,
@@ -80,7 +80,7 @@ pub(crate) struct Task {
 }
 
 impl Task {
-    /// A pod that the agent sees for the first time, at this address.
+    /// Creates the task of a pod that is new to the agent, at this address.
     pub(crate) fn new(host: Arc<Host>, pod: Pod, ip: Ipv4Addr) -> Self {
         let spec = pod.spec.clone().unwrap_or_default();
         let status = pod.status.clone().unwrap_or_default();
@@ -117,7 +117,7 @@ impl Task {
         }
     }
 
-    /// Lives until the pod is gone from the API and nothing of it runs.
+    /// Runs until the pod is gone from the API and none of its processes runs.
     pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Message>) {
         let writer = Writer::start(Arc::clone(&self.host), Arc::clone(&self.pod));
         let light = self.host.light || self.pod.annotations().get(LIGHT).is_some_and(|value| value == "true");
@@ -126,11 +126,11 @@ impl Task {
         let mut preparing: Option<Preparing> = None;
         let mut renewing = None;
         if light {
-            self.pretend();
+            self.report_ready();
         } else if !finished {
             preparing = Some(Box::pin(prepare(Arc::clone(&self.host), Arc::clone(&self.pod), self.ip)));
         }
-        self.take_note(None);
+        self.check_deletion(None);
         loop {
             if self.ending.is_some() && self.tasks.is_empty() {
                 break;
@@ -140,13 +140,13 @@ impl Task {
             }
             tokio::select! {
                 biased;
-                message = inbox.recv() => self.hear(message, &writer),
+                message = inbox.recv() => self.handle(message, &writer),
                 Some(report) = reported.recv() => {
-                    self.see(report);
+                    self.update_container(report);
                     while let Ok(report) = reported.try_recv() {
-                        self.see(report);
+                        self.update_container(report);
                     }
-                    self.go_on(&reports);
+                    self.continue_start(&reports);
                 }
                 volumes = wait_for(&mut preparing), if preparing.is_some() && self.ending.is_none() => {
                     preparing = None;
@@ -165,9 +165,9 @@ impl Task {
         }
         drop((preparing, renewing));
         while let Ok(report) = reported.try_recv() {
-            self.see(report);
+            self.update_container(report);
         }
-        if self.ending == Some(End::Deleted) {
+        if self.ending == Some(EndReason::Deleted) {
             if !finished && !light {
                 self.write(&writer);
             }
@@ -177,11 +177,12 @@ impl Task {
         let _ = std::fs::remove_dir_all(self.host.pod_dir(&self.uid));
     }
 
-    fn hear(&mut self, message: Option<Message>, writer: &Writer) {
+    fn handle(&mut self, message: Option<Message>, writer: &Writer) {
         match message {
             Some(Message::Changed(pod)) => {
-                // The node lifecycle controller calls the pods of a lost node unready. Where this is only the echo of
-                // an older write of ours, writing again changes nothing.
+                // The node lifecycle controller marks the pods of a lost node as not ready. If this
+                // is only a late event of an older write of this agent, another write changes
+                // nothing.
                 if self
                     .reported
                     .as_ref()
@@ -190,38 +191,38 @@ impl Task {
                     writer.again();
                 }
                 let before = std::mem::replace(&mut self.pod, Arc::new(*pod));
-                self.take_note(Some(&before));
+                self.check_deletion(Some(&before));
             }
-            Some(Message::Gone) => self.end(End::Silent, Duration::ZERO),
+            Some(Message::Gone) => self.end(EndReason::Unreported, Duration::ZERO),
             Some(Message::Fault(fault, answer)) => {
-                let done = self.stage(fault);
+                let done = self.inject(fault);
                 let _ = answer.send(done);
             }
-            Some(Message::Leave) | None => self.end(End::Silent, Duration::from_secs(3)),
+            Some(Message::Stop) | None => self.end(EndReason::Unreported, Duration::from_secs(3)),
         }
     }
 
-    /// Sees whether the object says that the pod is to end.
-    fn take_note(&mut self, before: Option<&Pod>) {
+    /// Checks whether the object requires the pod to end.
+    fn check_deletion(&mut self, before: Option<&Pod>) {
         let deadline = |pod: &Pod| {
             (pod.metadata.deletion_timestamp.is_some(), pod.metadata.deletion_grace_period_seconds)
         };
         let (deleted, grace) = deadline(&self.pod);
         if deleted && before.is_none_or(|before| deadline(before) != (deleted, grace)) {
             let grace = grace.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30);
-            self.end(End::Deleted, Duration::from_secs(grace));
+            self.end(EndReason::Deleted, Duration::from_secs(grace));
         }
     }
 
-    /// Has everything stop within `grace`. Told again, it only ever becomes sooner.
-    fn end(&mut self, why: End, grace: Duration) {
-        if self.ending.is_none() && !self.tasks.is_empty() && why == End::Deleted {
+    /// Stops everything within `grace`. A second call can only make the deadline earlier.
+    fn end(&mut self, why: EndReason, grace: Duration) {
+        if self.ending.is_none() && !self.tasks.is_empty() && why == EndReason::Deleted {
             for view in self.mains.iter().filter(|view| matches!(view.state, State::Running { .. })) {
                 let message = format!("Stopping container {}", view.name);
                 self.host.events.send(&self.pod, Level::Normal, "Killing", message);
             }
         }
-        self.ending = if self.ending == Some(End::Silent) { self.ending } else { Some(why) };
+        self.ending = if self.ending == Some(EndReason::Unreported) { self.ending } else { Some(why) };
         let wanted = Instant::now() + grace;
         self.orders.send_modify(|order| {
             let deadline = match *order {
@@ -232,32 +233,33 @@ impl Task {
         });
     }
 
-    fn see(&mut self, (slot, view): (Slot, View)) {
-        let place = match slot {
-            Slot::Init(index) => self.inits.get_mut(index),
-            Slot::Main(index) => self.mains.get_mut(index),
+    fn update_container(&mut self, (index, view): (ContainerIndex, View)) {
+        let container = match index {
+            ContainerIndex::Init(index) => self.inits.get_mut(index),
+            ContainerIndex::Main(index) => self.mains.get_mut(index),
         };
-        if let Some(place) = place {
-            *place = view;
+        if let Some(container) = container {
+            *container = view;
         }
     }
 
     /// Starts the first init container, or all containers where there are none.
-    fn begin(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+    fn begin(&mut self, reports: &mpsc::UnboundedSender<(ContainerIndex, View)>) {
         if self.inits.is_empty() {
             self.start_mains(reports);
         } else {
-            self.start(Slot::Init(0), reports);
+            self.start(ContainerIndex::Init(0), reports);
         }
     }
 
-    /// Starts what waited for what has just happened: the next init container, or all others after the last one.
-    fn go_on(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+    /// Starts what can start now: the next init container, or all containers after the last init
+    /// container.
+    fn continue_start(&mut self, reports: &mpsc::UnboundedSender<(ContainerIndex, View)>) {
         if self.initialized || self.ending.is_some() || self.volumes.is_none() {
             return;
         }
         let specs = self.pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
-        // One that restarts for ever is a sidecar: it only has to have started.
+        // An init container that always restarts is a sidecar: it only needs to have started.
         let through = |(view, spec): (&View, &Spec)| view.succeeded() || sidecar(spec) && view.started;
         let done = self.inits.iter().zip(specs).take_while(|&pair| through(pair)).count();
         if done == self.inits.len() {
@@ -266,30 +268,30 @@ impl Task {
             && self.inits.get(done).is_some_and(|view| view.id.is_empty())
             && self.tasks_started() == done
         {
-            self.start(Slot::Init(done), reports);
+            self.start(ContainerIndex::Init(done), reports);
         }
     }
 
-    /// How many init containers were started.
+    /// Returns the number of init containers that were started.
     fn tasks_started(&self) -> usize {
         self.inits.iter().filter(|view| !view.id.is_empty()).count()
     }
 
-    fn start_mains(&mut self, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+    fn start_mains(&mut self, reports: &mpsc::UnboundedSender<(ContainerIndex, View)>) {
         self.initialized = true;
         for index in 0..self.mains.len() {
-            self.start(Slot::Main(index), reports);
+            self.start(ContainerIndex::Main(index), reports);
         }
     }
 
-    fn start(&mut self, slot: Slot, reports: &mpsc::UnboundedSender<(Slot, View)>) {
+    fn start(&mut self, index: ContainerIndex, reports: &mpsc::UnboundedSender<(ContainerIndex, View)>) {
         let Some(volumes) = self.volumes.clone() else { return };
         let spec = self.pod.spec.as_ref();
         let inits = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
         let mains = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
         let pods = Restart::of(&self.pod);
-        let (spec, view, group, restart) = match slot {
-            Slot::Init(index) => {
+        let (spec, view, group, restart) = match index {
+            ContainerIndex::Init(index) => {
                 let restart = match pods {
                     _ if sidecar(&inits[index]) => Restart::Always,
                     Restart::Never => Restart::Never,
@@ -297,14 +299,16 @@ impl Task {
                 };
                 (&inits[index], &self.inits[index], &self.groups[index], restart)
             }
-            Slot::Main(index) => (&mains[index], &self.mains[index], &self.groups[inits.len() + index], pods),
+            ContainerIndex::Main(index) => {
+                (&mains[index], &self.mains[index], &self.groups[inits.len() + index], pods)
+            }
         };
         let container = Container {
             host: Arc::clone(&self.host),
             pod: Arc::clone(&self.pod),
             spec: Arc::new(spec.clone()),
             ip: self.ip,
-            slot,
+            index,
             restart,
             volumes,
             view: view.clone(),
@@ -316,7 +320,7 @@ impl Task {
     }
 
     /// Reports everything as running and ready, though nothing runs.
-    fn pretend(&mut self) {
+    fn report_ready(&mut self) {
         let now = Timestamp::now();
         self.initialized = true;
         for view in &mut self.mains {
@@ -326,7 +330,7 @@ impl Task {
         }
     }
 
-    fn stage(&mut self, fault: Fault) -> Result<(), String> {
+    fn inject(&mut self, fault: Fault) -> Result<(), String> {
         let signal = match fault {
             Fault::Unready => {
                 self.unready = true;
@@ -340,12 +344,12 @@ impl Task {
             Fault::Freeze => Signal::SIGSTOP,
             Fault::Thaw => Signal::SIGCONT,
         };
-        // Not `any`, which would stop at the first.
+        // Not `any`, which stops at the first match.
         let reached = self.groups.iter().filter(|group| group.signal(signal)).count();
-        if reached == 0 { Err("nothing of it runs".to_owned()) } else { Ok(()) }
+        if reached == 0 { Err("no process of the pod runs".to_owned()) } else { Ok(()) }
     }
 
-    /// Has the status written if it is not what was reported last.
+    /// Queues a write of the status if it differs from the one reported last.
     fn write(&mut self, writer: &Writer) {
         let mut containers = self.mains.clone();
         for view in containers.iter_mut().filter(|_| self.unready) {
@@ -361,7 +365,7 @@ impl Task {
             since: self.since,
             life: if self.ending.is_some() { Life::Ending } else { Life::Wanted },
         };
-        if self.ending == Some(End::Silent) {
+        if self.ending == Some(EndReason::Unreported) {
             return;
         }
         let status = compute(&facts, self.reported.as_ref(), Timestamp::now());
@@ -381,13 +385,13 @@ fn sidecar(spec: &Spec) -> bool {
     spec.restart_policy.as_deref() == Some("Always")
 }
 
-/// What a status says of readiness.
+/// Returns the status of the `Ready` condition.
 fn readiness(status: Option<&PodStatus>) -> Option<&str> {
     let mut conditions = status?.conditions.iter().flatten();
     conditions.find(|condition| condition.type_ == "Ready").map(|condition| condition.status.as_str())
 }
 
-/// A pod's phase as last reported.
+/// Returns a pod's phase as last reported.
 pub(crate) fn phase(pod: &Pod) -> &str {
     pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or("Pending")
 }

@@ -1,22 +1,22 @@
-//! A probe's numbers and its verdict: pure, see [`super::check`] for what asks.
+//! The thresholds and the result of a probe. Pure; [`super::check`] runs the probe.
 
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Probe;
 
-/// What a probe decides.
+/// The kind of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Kind {
-    /// The others wait for it; failing, it ends the container.
+pub(crate) enum ProbeKind {
+    /// Holds off the other probes until it passes; a failure ends the container.
     Startup,
-    /// Whether the pod gets traffic.
+    /// Decides whether the pod gets traffic.
     Readiness,
-    /// Failing, it ends the container.
+    /// A failure ends the container.
     Liveness,
 }
 
-impl Kind {
-    /// As Events call it.
+impl ProbeKind {
+    /// Returns its name in Events.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Startup => "Startup",
@@ -26,19 +26,19 @@ impl Kind {
     }
 }
 
-/// When to ask.
+/// The timing of a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Timing {
-    /// Before the first time, from the container's start.
+    /// Delay of the first probe, from the container's start.
     pub(crate) delay: Duration,
-    /// Between two times.
+    /// Interval between probes.
     pub(crate) period: Duration,
-    /// For an answer.
+    /// Time limit of a probe.
     pub(crate) timeout: Duration,
 }
 
 impl Timing {
-    /// A probe's own numbers, with the API's defaults for those left out.
+    /// Returns the timing of a probe, with the API's defaults for missing fields.
     pub(crate) fn of(probe: &Probe) -> Self {
         let seconds = |value: Option<i32>, default, least| {
             let seconds = value.and_then(|value| u64::try_from(value).ok()).unwrap_or(default);
@@ -52,7 +52,7 @@ impl Timing {
     }
 }
 
-/// Counts answers until enough of a kind came in a row.
+/// Counts results until enough equal ones came in a row.
 #[derive(Debug, Clone)]
 pub(crate) struct Counter {
     passes_needed: u32,
@@ -63,7 +63,8 @@ pub(crate) struct Counter {
 }
 
 impl Counter {
-    /// Thresholds as the probe has them (defaults: 1 success, 3 failures), no answer so far.
+    /// Returns a counter with the probe's thresholds (defaults: 1 success, 3 failures) and no
+    /// result.
     pub(crate) fn of(probe: &Probe) -> Self {
         let threshold = |value: Option<i32>, default| {
             value.and_then(|value| u32::try_from(value).ok()).filter(|&value| value > 0).unwrap_or(default)
@@ -77,7 +78,7 @@ impl Counter {
         }
     }
 
-    /// Takes an answer; gives the verdict if this answer changed it.
+    /// Adds a result. Returns the new state if this result changed it.
     pub(crate) fn take(&mut self, passed: bool) -> Option<bool> {
         if self.last == Some(passed) {
             self.run = self.run.saturating_add(1);
@@ -92,7 +93,7 @@ impl Counter {
         self.verdict
     }
 
-    /// How many answers of the same kind came in a row.
+    /// Returns the number of equal results in a row.
     pub(crate) fn run(&self) -> u32 {
         self.run
     }
@@ -108,26 +109,26 @@ mod tests {
     }
 
     #[test]
-    fn by_default_one_pass_is_enough_and_three_failures_in_a_row_are_needed() {
+    fn by_default_one_success_or_three_failures_in_a_row_decide() {
         let probe = Probe::default();
         assert_eq!(verdicts(&probe, "-+"), [None, Some(true)]);
         assert_eq!(verdicts(&probe, "+--+---"), [Some(true), None, None, None, None, None, Some(false)]);
     }
 
     #[test]
-    fn a_verdict_is_given_once_until_it_turns() {
+    fn a_result_is_reported_once_until_it_changes() {
         let probe = Probe { failure_threshold: Some(1), ..Probe::default() };
         assert_eq!(verdicts(&probe, "++--++"), [Some(true), None, Some(false), None, Some(true), None]);
     }
 
     #[test]
-    fn a_success_threshold_counts_passes_in_a_row() {
+    fn a_success_threshold_counts_successes_in_a_row() {
         let probe = Probe { success_threshold: Some(2), failure_threshold: Some(1), ..Probe::default() };
         assert_eq!(verdicts(&probe, "+-++"), [None, Some(false), None, Some(true)]);
     }
 
     #[test]
-    fn numbers_left_out_are_the_api_s_defaults() {
+    fn missing_fields_get_the_defaults_of_the_api() {
         let second = Duration::from_secs(1);
         let timing = Timing::of(&Probe::default());
         assert_eq!(timing, Timing { delay: Duration::ZERO, period: 10 * second, timeout: second });

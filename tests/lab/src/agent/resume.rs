@@ -1,12 +1,12 @@
-//! What a container is when the agent sees its pod for the first time.
+//! The initial state of a container when the agent first sees its pod.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, ContainerStatus};
 
 use super::status::{Exit, View};
 
-/// A container before its first run by this agent. One that an earlier agent ran has ended with that agent, which
-/// counts as a restart.
+/// Returns the state of a container before its first run by this agent. A container that an earlier
+/// agent ran has ended with that agent, which counts as a restart.
 pub(super) fn first_view(spec: &Spec, before: Option<&ContainerStatus>, now: Timestamp) -> View {
     let mut view = View::new(&spec.name, spec.image.as_deref().unwrap_or_default());
     let Some(before) = before else { return view };

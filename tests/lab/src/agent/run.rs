@@ -1,4 +1,4 @@
-//! The agent's main loop: hands each pod's news to the pod's task.
+//! The agent's main loop: passes changes of pods to the pods' tasks.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -25,31 +25,31 @@ use super::pod::{Message, Task};
 use super::process::end_recorded;
 use super::{Args, node};
 
-/// Time between two tries to watch.
+/// Delay between attempts to watch.
 const RETRY: Duration = Duration::from_millis(300);
-/// How long pods may take to stop when the agent ends.
+/// How long pods have to stop when the agent stops.
 const LEAVE: Duration = Duration::from_secs(5);
 
-/// Why the agent can't run.
+/// The reason why the agent can't run.
 #[derive(Debug, Error)]
 pub enum AgentError {
-    /// Its folder or socket can't be used.
+    /// Its directory or socket can't be used.
     #[error("could not use {path}")]
     Dir {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },
     /// The kubeconfig can't be used.
     #[error("could not use the kubeconfig")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// No client can be made of it.
-    #[error("could not make a client")]
+    /// The client can't be created.
+    #[error("could not create a client")]
     Client(#[from] kube::Error),
-    /// No client for probes can be made.
-    #[error("could not make a client for probes")]
+    /// The client for probes can't be created.
+    #[error("could not create the client for probes")]
     Probes(#[from] reqwest::Error),
     /// Signals can't be received.
     #[error("could not listen for signals")]
@@ -71,7 +71,7 @@ struct Pods {
     ids: BTreeMap<Id, String>,
 }
 
-/// Runs the agent until SIGTERM or SIGINT; then stops its pods' processes and returns.
+/// Runs the agent until SIGTERM or SIGINT, then stops the processes of its pods and returns.
 pub async fn run(args: Args) -> Result<(), AgentError> {
     let usable = |path: &Path, done: io::Result<()>| {
         done.map_err(|source| AgentError::Dir { path: path.to_path_buf(), source })
@@ -96,17 +96,17 @@ pub async fn run(args: Args) -> Result<(), AgentError> {
         http: probes()?,
         link: watch::channel(Link::Up).0,
     });
-    let (queue, mut asked) = mpsc::channel(16);
+    let (queue, mut requests) = mpsc::channel(16);
     usable(&args.control, control::listen(&args.control, queue))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
     if let Err(error) = super::logs::serve(Arc::clone(&host)).await {
-        tracing::warn!(%error, "kubectl logs will not work");
+        tracing::warn!(%error, "could not serve logs; kubectl logs will not work");
     }
     let heartbeat = tokio::spawn(node::keep(Arc::clone(&host)));
 
     let selector = watcher::Config::default().fields(&format!("spec.nodeName={}", host.node));
-    let mut news = watcher(Api::<Pod>::all(host.client.clone()), selector).boxed();
+    let mut events = watcher(Api::<Pod>::all(host.client.clone()), selector).boxed();
     let cursor = host.dir.join("next-address");
     let start = std::fs::read_to_string(&cursor).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
     let mut pods = Pods {
@@ -119,43 +119,43 @@ pub async fn run(args: Args) -> Result<(), AgentError> {
     let mut listed = Vec::new();
     loop {
         tokio::select! {
-            event = news.try_next() => match event {
-                Ok(Some(watcher::Event::Apply(pod))) => pods.see(pod, &cursor),
+            event = events.try_next() => match event {
+                Ok(Some(watcher::Event::Apply(pod))) => pods.update(pod, &cursor),
                 Ok(Some(watcher::Event::Delete(pod))) => pods.gone(&pod.uid().unwrap_or_default()),
                 Ok(Some(watcher::Event::Init)) => listed.clear(),
                 Ok(Some(watcher::Event::InitApply(pod))) => listed.push(pod),
-                Ok(Some(watcher::Event::InitDone)) => pods.see_all(std::mem::take(&mut listed), &cursor),
+                Ok(Some(watcher::Event::InitDone)) => pods.update_all(std::mem::take(&mut listed), &cursor),
                 Ok(None) => tokio::time::sleep(RETRY).await,
                 Err(error) => {
-                    tracing::warn!(%error, "the watch of pods broke");
+                    tracing::warn!(%error, "the watch of pods failed");
                     tokio::time::sleep(RETRY).await;
                 }
             },
             Some(ended) = pods.tasks.join_next_with_id() => pods.ended(ended),
-            Some((request, answer)) = asked.recv() => pods.stage(request, answer),
+            Some((request, answer)) = requests.recv() => pods.inject(request, answer),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
     heartbeat.abort();
-    pods.leave().await;
+    pods.stop().await;
     let _ = std::fs::remove_file(&args.control);
     Ok(())
 }
 
 impl Pods {
-    /// Takes a pod that is new, or tells its task that it changed.
-    fn see(&mut self, pod: Pod, cursor: &Path) {
+    /// Starts the task of a new pod, or sends the change to the task of a known one.
+    fn update(&mut self, pod: Pod, cursor: &Path) {
         let uid = pod.uid().unwrap_or_default();
         if let Some(known) = self.known.get(&uid) {
-            // A task that has just ended no longer listens.
+            // The inbox is closed if the task has just ended.
             let _ = known.inbox.send(Message::Changed(Box::new(pod)));
             return;
         }
         let own =
             pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).and_then(|ip| ip.parse().ok());
         let Some(ip) = own.filter(|&ip| self.addresses.claim(ip)).or_else(|| self.addresses.take()) else {
-            tracing::error!(pod = pod.name_any(), "no address is left for a pod");
+            tracing::error!(pod = pod.name_any(), "no address is free for a pod");
             return;
         };
         if let Err(error) = std::fs::write(cursor, format!("{}\n", self.addresses.cursor())) {
@@ -169,8 +169,8 @@ impl Pods {
         self.known.insert(uid, Known { key, ip, inbox });
     }
 
-    /// Takes the whole list, as it is after a watch began anew.
-    fn see_all(&mut self, listed: Vec<Pod>, cursor: &Path) {
+    /// Handles the complete list, which a watch sends when it restarts.
+    fn update_all(&mut self, listed: Vec<Pod>, cursor: &Path) {
         let gone: Vec<String> = {
             let uids: std::collections::BTreeSet<String> =
                 listed.iter().filter_map(ResourceExt::uid).collect();
@@ -180,7 +180,7 @@ impl Pods {
             self.gone(&uid);
         }
         for pod in listed {
-            self.see(pod, cursor);
+            self.update(pod, cursor);
         }
     }
 
@@ -190,7 +190,7 @@ impl Pods {
         }
     }
 
-    /// Forgets a pod whose task has ended, and cleans up after one that failed.
+    /// Removes a pod whose task has ended, and cleans up if the task failed.
     fn ended(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
         let id = match &ended {
             Ok((id, ())) => *id,
@@ -202,11 +202,11 @@ impl Pods {
             end_recorded(&self.host.processes(), &uid);
         }
         if let Some(known) = self.known.remove(&uid) {
-            self.addresses.give_back(known.ip);
+            self.addresses.release(known.ip);
         }
     }
 
-    fn stage(&self, request: Request, answer: tokio::sync::oneshot::Sender<Result<(), String>>) {
+    fn inject(&self, request: Request, answer: tokio::sync::oneshot::Sender<Result<(), String>>) {
         match request {
             Request::Node { fault } => {
                 self.host.link.send_replace(match fault {
@@ -216,17 +216,19 @@ impl Pods {
                 let _ = answer.send(Ok(()));
             }
             Request::Pod { fault, pod } => match self.known.values().find(|known| known.key == pod) {
-                // Should its task have ended, the answer is dropped with the message, which says so.
+                // If the task has ended, the answer is dropped with the message, and the caller
+                // gets an error.
                 Some(known) => drop(known.inbox.send(Message::Fault(fault, answer))),
                 None => drop(answer.send(Err(format!("there is no pod {pod} on this node")))),
             },
         }
     }
 
-    /// Stops all processes, reporting nothing: the pods are not deleted, their node only goes away.
-    async fn leave(mut self) {
+    /// Stops all processes and reports nothing: the pods are not deleted, only their node goes
+    /// away.
+    async fn stop(mut self) {
         for known in self.known.values() {
-            let _ = known.inbox.send(Message::Leave);
+            let _ = known.inbox.send(Message::Stop);
         }
         let all = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LEAVE, all).await.is_err() {
@@ -239,12 +241,13 @@ impl Pods {
 async fn client(path: &Path) -> Result<Client, AgentError> {
     let kubeconfig = Kubeconfig::read_from(path)?;
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    // Each caller here has its own idea of when to try again.
+    // Each caller here decides when to retry.
     config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 
-/// A client for probes: a connection each, no proxies, any certificate, as kubelet does it.
+/// Creates the client for probes: one connection per probe, no proxies, any certificate, as in
+/// kubelet.
 fn probes() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .no_proxy()
@@ -255,7 +258,7 @@ fn probes() -> Result<reqwest::Client, reqwest::Error> {
         .build()
 }
 
-/// Address and port of the API server as pods see it, however long it takes until they are known.
+/// Returns address and port of the API server for pods. Retries until they are known.
 async fn service(client: &Client) -> (String, i32) {
     let services = Api::<Service>::namespaced(client.clone(), "default");
     for n in 1.. {
@@ -267,9 +270,9 @@ async fn service(client: &Client) -> (String, i32) {
                     return (ip, port);
                 }
             }
-            Err(error) => tracing::debug!(%error, "the API server is not there yet"),
+            Err(error) => tracing::debug!(%error, "the API server is not reachable yet"),
         }
         tokio::time::sleep(pause(n)).await;
     }
-    unreachable!("the tries never end")
+    unreachable!("the loop retries without end")
 }

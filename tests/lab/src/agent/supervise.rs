@@ -1,4 +1,4 @@
-//! One run of a container, from its start to its end: probes, and how it is asked to stop.
+//! One run of a container from start to end: probes, and how it is stopped.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,23 +12,24 @@ use super::check::Target;
 use super::container::{Container, Order};
 use super::events::Level;
 use super::host::Host;
-use super::probe::{Counter, Kind, Timing};
+use super::probe::{Counter, ProbeKind, Timing};
 use super::process::Process;
 
-/// Time from a container's start to its first probe. Kubelet takes longer to notice that it runs; with none at all
-/// the first probe would always come before a program can listen, and cost a whole period.
+/// Delay from a container's start to its first probe. Kubelet takes longer to detect that it runs;
+/// without any delay the first probe always runs before a program can listen, and costs a whole
+/// period.
 const NOTICED: Duration = Duration::from_millis(100);
 
-/// What a container has at least between SIGTERM and SIGKILL, whatever its grace period says (kubelet's number).
-const LEAST_GRACE: Duration = Duration::from_secs(2);
+/// The minimum time between SIGTERM and SIGKILL, whatever the grace period is (kubelet's number).
+const MIN_GRACE: Duration = Duration::from_secs(2);
 
-/// A verdict that changed.
-type News = (Kind, bool);
+/// A changed probe result.
+type ProbeResult = (ProbeKind, bool);
 
 /// The probes of one run; they stop when this is dropped.
 struct Probes {
     tasks: JoinSet<()>,
-    news: mpsc::Sender<News>,
+    results: mpsc::Sender<ProbeResult>,
     host: Arc<Host>,
     pod: Arc<Pod>,
     target: Target,
@@ -36,9 +37,9 @@ struct Probes {
 }
 
 impl Probes {
-    fn watch(&mut self, kind: Kind, probe: &Probe) {
+    fn watch(&mut self, kind: ProbeKind, probe: &Probe) {
         let (host, pod, target) = (Arc::clone(&self.host), Arc::clone(&self.pod), self.target.clone());
-        let (probe, news, started) = (probe.clone(), self.news.clone(), self.started);
+        let (probe, results, started) = (probe.clone(), self.results.clone(), self.started);
         self.tasks.spawn(async move {
             let timing = Timing::of(&probe);
             let mut counter = Counter::of(&probe);
@@ -46,16 +47,16 @@ impl Probes {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
             loop {
                 ticks.tick().await;
-                let answer = target.ask(&host.http, &probe, timing.timeout).await;
+                let answer = target.probe(&host.http, &probe, timing.timeout).await;
                 let verdict = counter.take(answer.is_ok());
                 if let Err(why) = answer
-                    && worth_telling(counter.run())
+                    && is_reported(counter.run())
                 {
                     let message = format!("{} probe failed: {why}", kind.name());
                     host.events.send(&pod, Level::Warning, "Unhealthy", message);
                 }
                 if let Some(passed) = verdict
-                    && news.send((kind, passed)).await.is_err()
+                    && results.send((kind, passed)).await.is_err()
                 {
                     return;
                 }
@@ -64,25 +65,26 @@ impl Probes {
     }
 }
 
-/// The first failures in a row are told, then ever fewer of them.
-fn worth_telling(failures: u32) -> bool {
+/// Returns whether this failure is reported: the first failures in a row are, later ones
+/// increasingly rarely.
+fn is_reported(failures: u32) -> bool {
     failures <= 3 || failures.is_power_of_two()
 }
 
 impl Container {
-    /// Follows a started process to its end; its exit code.
+    /// Waits for a started process to end. Returns its exit code.
     pub(super) async fn supervise(&mut self, process: &mut Process, target: Target) -> i32 {
-        let (sender, mut news) = mpsc::channel(8);
+        let (sender, mut results) = mpsc::channel(8);
         let mut probes = Probes {
             tasks: JoinSet::new(),
-            news: sender,
+            results: sender,
             host: Arc::clone(&self.host),
             pod: Arc::clone(&self.pod),
             target: target.clone(),
             started: Instant::now(),
         };
         match self.spec.startup_probe.clone() {
-            Some(probe) => probes.watch(Kind::Startup, &probe),
+            Some(probe) => probes.watch(ProbeKind::Startup, &probe),
             None => self.has_started(&mut probes),
         }
         loop {
@@ -93,17 +95,17 @@ impl Container {
                     drop(order);
                     None
                 }
-                Some((kind, passed)) = news.recv() => match (kind, passed) {
-                    (Kind::Startup, true) => {
+                Some((kind, passed)) = results.recv() => match (kind, passed) {
+                    (ProbeKind::Startup, true) => {
                         self.has_started(&mut probes);
                         continue;
                     }
-                    (Kind::Readiness, ready) => {
+                    (ProbeKind::Readiness, ready) => {
                         self.set_ready(ready);
                         continue;
                     }
-                    (Kind::Liveness, true) => continue,
-                    (Kind::Startup | Kind::Liveness, false) => Some(kind),
+                    (ProbeKind::Liveness, true) => continue,
+                    (ProbeKind::Startup | ProbeKind::Liveness, false) => Some(kind),
                 },
             };
             let deadline = match kill {
@@ -118,16 +120,16 @@ impl Container {
                     Some(Instant::now() + self.grace(kind))
                 }
             };
-            return self.stop(process, &target, &mut news, deadline).await;
+            return self.stop(process, &target, &mut results, deadline).await;
         }
     }
 
     fn has_started(&mut self, probes: &mut Probes) {
         if let Some(probe) = &self.spec.liveness_probe {
-            probes.watch(Kind::Liveness, probe);
+            probes.watch(ProbeKind::Liveness, probe);
         }
         if let Some(probe) = &self.spec.readiness_probe {
-            probes.watch(Kind::Readiness, probe);
+            probes.watch(ProbeKind::Readiness, probe);
         }
         self.view.started = true;
         self.set_ready(self.spec.readiness_probe.is_none());
@@ -138,25 +140,25 @@ impl Container {
         self.report();
     }
 
-    /// How long a container may take to stop after this probe failed.
-    fn grace(&self, kind: Kind) -> Duration {
+    /// Returns how long a container has to stop after this probe failed.
+    fn grace(&self, kind: ProbeKind) -> Duration {
         let probe = match kind {
-            Kind::Startup => self.spec.startup_probe.as_ref(),
-            Kind::Liveness => self.spec.liveness_probe.as_ref(),
-            Kind::Readiness => None,
+            ProbeKind::Startup => self.spec.startup_probe.as_ref(),
+            ProbeKind::Liveness => self.spec.liveness_probe.as_ref(),
+            ProbeKind::Readiness => None,
         };
         let own = probe.and_then(|probe| probe.termination_grace_period_seconds);
         let pods = self.pod.spec.as_ref().and_then(|spec| spec.termination_grace_period_seconds);
         Duration::from_secs(own.or(pods).and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(30))
     }
 
-    /// Stops a process as kubelet does: what is to be done before, SIGTERM, SIGKILL at the deadline (of its own or of
-    /// the pod's end, whichever comes first). Readiness goes on being reported meanwhile. The exit code.
+    /// Stops a process as kubelet does: the `preStop` handler, SIGTERM, then SIGKILL at the earlier
+    /// of its deadline and the pod's. Readiness is still reported meanwhile. Returns the exit code.
     async fn stop(
         &mut self,
         process: &mut Process,
         target: &Target,
-        news: &mut mpsc::Receiver<News>,
+        results: &mut mpsc::Receiver<ProbeResult>,
         own: Option<Instant>,
     ) -> i32 {
         let mut orders = self.orders.clone();
@@ -179,12 +181,12 @@ impl Container {
                         }
                         break;
                     }
-                    Some((Kind::Readiness, ready)) = news.recv() => self.set_ready(ready),
+                    Some((ProbeKind::Readiness, ready)) = results.recv() => self.set_ready(ready),
                 }
             }
         }
         process.terminate();
-        let least = Instant::now() + LEAST_GRACE;
+        let least = Instant::now() + MIN_GRACE;
         loop {
             let deadline = ordered(&orders.borrow_and_update()).max(least);
             tokio::select! {
@@ -194,9 +196,9 @@ impl Container {
                     return process.ended().await;
                 }
                 Ok(()) = orders.changed() => {}
-                Some((kind, ready)) = news.recv() => {
-                    // The others have nothing to say any more.
-                    if kind == Kind::Readiness {
+                Some((kind, ready)) = results.recv() => {
+                    // The other probes no longer matter.
+                    if kind == ProbeKind::Readiness {
                         self.set_ready(ready);
                     }
                 }

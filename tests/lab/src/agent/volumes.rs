@@ -1,5 +1,6 @@
-//! A pod's volumes: folders on the machine, filled from the API when the pod starts. Tokens are renewed in time; other
-//! content stays as it was (kubelet would follow a changed config map within a minute or two).
+//! A pod's volumes: directories on the machine, filled from the API when the pod starts. Tokens are
+//! renewed before they expire; other content stays as it was (kubelet updates a changed `ConfigMap`
+//! within a minute or two).
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,13 +21,14 @@ use super::env::{EnvError, field};
 use super::events::Level;
 use super::host::{Host, pause};
 
-/// Tries before a failure is told as an Event: what a new pod needs may be a moment behind it.
+/// Number of attempts before a failure is reported as an Event: the objects that a new pod needs
+/// can appear shortly after it.
 const QUIET_TRIES: u32 = 5;
 
-/// Why a volume can't be made.
+/// The reason why a volume can't be prepared.
 #[derive(Debug, Error)]
 pub(crate) enum VolumeError {
-    /// An object that isn't there.
+    /// The object does not exist.
     #[error("{kind} {name:?} not found")]
     Missing {
         /// "configmap" or "secret".
@@ -34,7 +36,7 @@ pub(crate) enum VolumeError {
         /// Its name.
         name: String,
     },
-    /// An object without the key.
+    /// The object does not have the key.
     #[error("{kind} {name:?} has no key {key:?}")]
     Key {
         /// "configmap" or "secret".
@@ -44,19 +46,19 @@ pub(crate) enum VolumeError {
         /// The key.
         key: String,
     },
-    /// A path that leads out of the volume.
+    /// The path leads out of the volume.
     #[error("path {0:?} must stay within the volume")]
     Path(String),
-    /// A field of the pod that isn't known.
+    /// The agent does not support the field of the pod.
     #[error(transparent)]
     Field(#[from] EnvError),
-    /// A kind of volume that the agent doesn't know.
+    /// The agent does not support this kind of volume.
     #[error("volume {0:?} is of a kind that is not supported")]
     Kind(String),
-    /// The API server's answer.
-    #[error("could not ask the API server: {0}")]
+    /// The request to the API server failed.
+    #[error("the request to the API server failed: {0}")]
     Api(#[from] kube::Error),
-    /// The machine's answer.
+    /// The file could not be written.
     #[error("could not write the volume: {0}")]
     Write(#[from] io::Error),
 }
@@ -69,7 +71,7 @@ struct File {
     mode: u32,
 }
 
-/// A token that has to be renewed.
+/// A token that must be renewed.
 #[derive(Debug, Clone)]
 struct Token {
     place: PathBuf,
@@ -77,15 +79,15 @@ struct Token {
     expiry: Timestamp,
 }
 
-/// The folders of a pod's volumes, by volume name.
+/// The directories of a pod's volumes, by volume name.
 #[derive(Debug, Default)]
 pub(crate) struct Volumes {
-    /// Volume name to folder.
+    /// Directories by volume name.
     pub(crate) dirs: BTreeMap<String, PathBuf>,
     tokens: Vec<Token>,
 }
 
-/// Fills a pod's volumes, however often that has to be tried.
+/// Fills a pod's volumes. Retries until it succeeds.
 pub(crate) async fn prepare(host: Arc<Host>, pod: Arc<Pod>, ip: Ipv4Addr) -> Arc<Volumes> {
     let mut volumes = Volumes::default();
     let uid = pod.uid().unwrap_or_default();
@@ -110,7 +112,7 @@ pub(crate) async fn prepare(host: Arc<Host>, pod: Arc<Pod>, ip: Ipv4Addr) -> Arc
     Arc::new(volumes)
 }
 
-/// Renews a pod's tokens for as long as it is polled.
+/// Renews a pod's tokens for as long as this is polled.
 pub(crate) async fn renew(host: Arc<Host>, pod: Arc<Pod>, volumes: Arc<Volumes>) {
     let each = volumes.tokens.iter().map(|token| async {
         let mut expiry = token.expiry;
@@ -202,7 +204,7 @@ async fn project(
     }
 }
 
-/// The files of a config map or secret: those of `items`, or all.
+/// Returns the files of a `ConfigMap` or Secret: those of `items`, or all.
 fn pick(
     kind: &'static str,
     name: &str,
@@ -265,7 +267,7 @@ fn inside(dir: &Path, path: &str) -> Result<PathBuf, VolumeError> {
     Ok(dir.join(path))
 }
 
-/// Writes a file in one step: a reader sees the old content or the new one.
+/// Writes a file atomically: a reader sees the old content or the new one.
 fn write(place: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     if let Some(dir) = place.parent() {
         std::fs::create_dir_all(dir)?;
@@ -290,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn all_keys_are_files_unless_items_are_named() {
+    fn all_keys_are_files_unless_items_are_listed() {
         let files = pick("configmap", "c", Some(data()), None, None, None).unwrap();
         assert_eq!(
             files.iter().map(|file| (file.path.as_str(), file.mode)).collect::<Vec<_>>(),
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named_unless_it_is_optional() {
+    fn errors_name_the_missing_object_or_key_unless_it_is_optional() {
         let missing = pick("secret", "s", None, None, None, None).unwrap_err();
         assert_eq!(missing.to_string(), "secret \"s\" not found");
         let key = pick("secret", "s", Some(data()), Some(&[item("c", "c")]), None, None).unwrap_err();
@@ -312,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leads_out_of_a_volume() {
+    fn paths_that_leave_the_volume_are_rejected() {
         for bad in ["", "../x", "/etc/passwd", "a/../../b"] {
             assert!(matches!(inside(Path::new("/v"), bad), Err(VolumeError::Path(_))), "{bad}");
         }

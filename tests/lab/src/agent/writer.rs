@@ -1,4 +1,4 @@
-//! Writes a pod's status in the background: always the newest one, one write at a time.
+//! Writes a pod's status in the background: always the newest, one write at a time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::api::{Written, write_status};
 use super::host::{Host, pause};
 
-/// How long the end of a pod waits for its last status to be written.
+/// How long the end of a pod waits for the write of its last status.
 const LAST: Duration = Duration::from_secs(5);
 
 /// Writes the status of one pod.
@@ -21,14 +21,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts without anything to write.
+    /// Starts the background task with nothing to write.
     pub(crate) fn start(host: Arc<Host>, pod: Arc<Pod>) -> Self {
         let (newest, wanted) = watch::channel(None);
         let task = tokio::spawn(write(host, pod, wanted));
         Self { newest, task }
     }
 
-    /// Has `status` written soon, unless a newer one comes first.
+    /// Queues `status` for writing, unless a newer one follows.
     pub(crate) fn set(&self, status: &PodStatus) {
         self.newest.send_if_modified(|newest| {
             let new = newest.as_ref() != Some(status);
@@ -39,12 +39,12 @@ impl Writer {
         });
     }
 
-    /// Has the newest status written again: somebody else has changed it.
+    /// Queues the newest status for writing again, because another client changed it.
     pub(crate) fn again(&self) {
         self.newest.send_modify(|_| {});
     }
 
-    /// Waits until the last status is written, for some seconds at most.
+    /// Waits until the last status is written, for at most [`LAST`].
     pub(crate) async fn finish(self) {
         drop(self.newest);
         let abort = self.task.abort_handle();

@@ -1,49 +1,54 @@
-//! What the demo app reads from its environment.
+//! The demo app's settings, read from its environment.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// What the demo app was told, parsed once.
+/// The demo app's settings, parsed once.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where it listens: `POD_IP` (default 127.0.0.1) and `PORT` (default 8080; 0 takes any free port).
+    /// Address to listen on: `POD_IP` (default 127.0.0.1) and `PORT` (default 8080; 0 selects any
+    /// free port).
     pub listen: SocketAddr,
-    /// The version it claims to be: `VERSION`, else `LAB_IMAGE_TAG`, else `dev`.
+    /// The version that it reports: `VERSION`, else `LAB_IMAGE_TAG`, else `dev`.
     pub version: String,
     /// The pod it runs in: `POD_NAME`, else `HOSTNAME`, else `local`.
     pub pod: String,
-    /// Share of requests answered with 500, in millionths: `ERROR_RATE` (0..=1). Where only `ERRORS_ABOVE_RPS` is
-    /// given, every request fails once it is passed.
+    /// Share of requests answered with 500, in millionths: `ERROR_RATE` (0..=1). If only
+    /// `ERRORS_ABOVE_RPS` is set, every request fails once that limit is exceeded.
     pub error_ppm: u32,
-    /// `ERRORS_ABOVE_RPS`: errors begin once more than this many requests came within one second. They do not end
-    /// again when the load falls: a fault that comes and goes with the load would measure the load.
+    /// `ERRORS_ABOVE_RPS`: errors begin once there are more than this many requests within one
+    /// second. They do not stop when the load falls: a fault that depends on the current load would
+    /// measure the load.
     pub errors_above_rps: Option<u32>,
-    /// `LATENCY`: how long each answer is held back.
+    /// `LATENCY`: the delay of each answer.
     pub latency: Duration,
     /// `START_DELAY`: how long `/healthz` answers 503 after the start.
     pub start_delay: Duration,
-    /// `CRASH_AFTER`: when to exit with code 1, counted from the start.
+    /// `CRASH_AFTER`: time from the start until the app exits with code 1.
     pub crash_after: Option<Duration>,
 }
 
-/// A variable that can't be understood.
+/// The error for a variable that can't be parsed.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("{name}={value}: expected {expected}")]
 pub struct SettingsError {
     /// The variable.
     pub name: &'static str,
-    /// What it was set to.
+    /// Its value.
     pub value: String,
-    /// What would have been accepted.
+    /// The accepted values.
     pub expected: &'static str,
 }
 
 impl Settings {
-    /// Reads the settings through `var`, which gives a variable's value. An empty value counts as unset.
+    /// Reads the settings through `var`, which returns a variable's value. An empty value counts as
+    /// unset.
     ///
-    /// Fails on the first value that can't be understood.
+    /// # Errors
+    ///
+    /// Returns an error for the first value that can't be parsed.
     pub fn read(var: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let get = |name: &str| var(name).filter(|value| !value.is_empty());
         let ip = parse(&get, "POD_IP", "an IP address", |text| text.parse::<IpAddr>().ok())?;
@@ -83,7 +88,7 @@ fn parse<T>(
 
 fn share(text: &str) -> Option<u32> {
     let share: f64 = text.parse().ok()?;
-    // The range check also refuses NaN; within it the product fits.
+    // The range check also rejects NaN; within the range the product fits.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     (0.0..=1.0).contains(&share).then(|| (share * 1e6).round() as u32)
 }
@@ -110,13 +115,13 @@ mod tests {
     }
 
     #[test]
-    fn the_version_is_the_image_tag_unless_it_is_named() {
+    fn the_version_is_the_image_tag_unless_it_is_set() {
         assert_eq!(read(&[("LAB_IMAGE_TAG", "v2")]).unwrap().version, "v2");
         assert_eq!(read(&[("LAB_IMAGE_TAG", "v2"), ("VERSION", "v3")]).unwrap().version, "v3");
     }
 
     #[test]
-    fn every_variable_is_understood() {
+    fn every_variable_is_parsed() {
         let settings = read(&[
             ("POD_IP", "10.244.0.9"),
             ("PORT", "81"),
@@ -137,12 +142,12 @@ mod tests {
     }
 
     #[test]
-    fn a_load_limit_alone_makes_every_request_fail_once_passed() {
+    fn a_load_limit_alone_makes_every_request_fail_once_exceeded() {
         assert_eq!(read(&[("ERRORS_ABOVE_RPS", "5")]).unwrap().error_ppm, 1_000_000);
     }
 
     #[test]
-    fn a_bad_value_is_named_with_what_was_expected() {
+    fn errors_name_the_invalid_value_and_what_is_expected() {
         for (name, value) in [
             ("ERROR_RATE", "1.5"),
             ("ERROR_RATE", "NaN"),

@@ -1,17 +1,17 @@
-//! Which requests the demo app answers with an error.
+//! Selects the requests that the demo app answers with an error.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Whether the `n`th request (from 1) is one of the failing share `ppm` (millionths), spread as evenly as whole
-/// requests allow: of the first `n` exactly `n * ppm / 1_000_000` (rounded down) fail. Chance would make a test's
-/// verdict depend on luck.
+/// Returns whether request `n` (from 1) is one of the failing share `ppm` (millionths), spread as
+/// evenly as whole requests allow: of the first `n`, exactly `n * ppm / 1_000_000` (rounded down)
+/// fail. Random errors would make the result of a test depend on chance.
 pub fn spread(n: u64, ppm: u32) -> bool {
     let failed = |n: u64| u128::from(n) * u128::from(ppm) / 1_000_000;
     n > 0 && failed(n) > failed(n - 1)
 }
 
-/// Decides per request whether it fails; each app has one.
+/// Decides for each request whether it fails; there is one per app.
 #[derive(Debug)]
 pub struct Faults {
     ppm: u32,
@@ -22,14 +22,14 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Errors for a share of `ppm` millionths, from the start or, with `above`, from the moment when more than
-    /// `above` requests came within one second.
+    /// Fails a share of `ppm` millionths, from the start or, with `above`, once there were more
+    /// than `above` requests within one second.
     pub fn new(ppm: u32, above: Option<u32>) -> Self {
         Self { ppm, above, begun: above.is_none(), counted: 0, recent: VecDeque::new() }
     }
 
-    /// Takes note of a request that came at `now` and says whether it is to fail. `now` must not go back.
-    pub fn strikes(&mut self, now: Instant) -> bool {
+    /// Records a request at `now` and returns whether it fails. `now` must not decrease.
+    pub fn fails(&mut self, now: Instant) -> bool {
         if let (false, Some(above)) = (self.begun, self.above) {
             self.recent.push_back(now);
             while self.recent.front().is_some_and(|&at| now.duration_since(at) >= Duration::from_secs(1)) {
@@ -63,24 +63,24 @@ mod tests {
     }
 
     #[test]
-    fn errors_begin_when_the_load_of_one_second_passes_the_limit_and_stay() {
+    fn errors_begin_when_the_load_exceeds_the_limit_and_continue() {
         let start = Instant::now();
         let mut faults = Faults::new(1_000_000, Some(10));
         // 10 a second for three seconds: at the limit, not above it.
         for i in 0..30 {
-            assert!(!faults.strikes(start + Duration::from_millis(i * 100)), "{i}");
+            assert!(!faults.fails(start + Duration::from_millis(i * 100)), "{i}");
         }
         // One more within the same second.
-        assert!(faults.strikes(start + Duration::from_millis(2_950)));
-        // A quiet minute does not heal it.
-        assert!(faults.strikes(start + Duration::from_mins(1)));
+        assert!(faults.fails(start + Duration::from_millis(2_950)));
+        // Errors continue after a minute without requests.
+        assert!(faults.fails(start + Duration::from_mins(1)));
     }
 
     #[test]
-    fn a_rate_below_one_holds_back_errors_after_the_limit_too() {
+    fn a_rate_below_one_applies_after_the_limit_too() {
         let start = Instant::now();
         let mut faults = Faults::new(500_000, Some(0));
-        let hits = (0..10).filter(|i| faults.strikes(start + Duration::from_millis(i * 10))).count();
+        let hits = (0..10).filter(|i| faults.fails(start + Duration::from_millis(i * 10))).count();
         assert_eq!(hits, 5);
     }
 }

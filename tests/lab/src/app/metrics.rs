@@ -1,4 +1,4 @@
-//! What the demo app exports to Prometheus.
+//! The metrics that the demo app exports to Prometheus.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ struct Code {
     code: &'static str,
 }
 
-/// The app's counters; counts requests for its own paths, not `/healthz` and `/metrics`.
+/// The app's counters. They count application requests, not `/healthz` and `/metrics`.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -26,7 +26,7 @@ pub(crate) struct Metrics {
 }
 
 impl Metrics {
-    /// Fresh counters, with both codes present at 0: a rate over an absent series is not 0 but no data.
+    /// Creates the counters, with both codes at 0: a rate over an absent series is no data, not 0.
     pub(crate) fn new() -> Self {
         let mut registry = Registry::default();
         let requests = Family::<Code, Counter>::default();
@@ -49,7 +49,7 @@ impl Metrics {
         self.seconds.observe(time.as_secs_f64());
     }
 
-    /// The exposition, in `OpenMetrics` text.
+    /// Returns the metrics in `OpenMetrics` text format.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String can't fail.
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_moves_its_code_and_its_bucket() {
+    fn an_answer_increments_its_code_and_its_bucket() {
         let metrics = Metrics::new();
         metrics.count("500", Duration::from_millis(30));
         let text = metrics.text();

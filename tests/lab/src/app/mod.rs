@@ -1,10 +1,12 @@
-//! The demo app: a small HTTP service that can be told to go wrong.
+//! The demo app: a small HTTP service that can be configured to fail.
 //!
-//! It stands for a user's service in the lab. It says which version and which pod answered, counts what it answered,
-//! and misbehaves only as its environment tells it to (see [`Settings`]), so that a test knows what must happen.
+//! It represents a user's service in the lab. It reports which version and which pod answered,
+//! counts its answers, and fails only as its environment configures (see [`Settings`]), so that a
+//! test knows what must happen.
 
 mod config;
 mod faults;
+mod grpc;
 mod metrics;
 mod server;
 

@@ -1,4 +1,4 @@
-//! The demo app's HTTP server: HTTP/1.1 and HTTP/2 without TLS on one port.
+//! The demo app's server: HTTP/1.1, HTTP/2 without TLS and gRPC on one port.
 
 use std::convert::Infallible;
 use std::io;
@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode, Version};
-use http_body_util::Full;
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -18,22 +19,25 @@ use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 
 use super::metrics::Metrics;
-use super::{Faults, Settings};
+use super::{Faults, Settings, grpc};
 
-/// How long the app goes on serving after it was asked to end: routers need this long to notice.
+/// The body of an answer.
+pub(super) type Body = BoxBody<Bytes, Infallible>;
+
+/// How long the app keeps serving after SIGTERM: routers need this long to notice.
 pub const DRAIN: Duration = Duration::from_secs(2);
 
 /// How long requests in flight may take to finish after that.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// Why the app ended other than as asked.
+/// The reason why the app ended on its own.
 #[derive(Debug, Error)]
 pub enum AppError {
-    /// A setting that no header can carry.
+    /// The setting can't be sent in a header.
     #[error("{0:?} can't be sent in a header")]
     Header(String),
     /// `CRASH_AFTER` is over.
-    #[error("crashed after {0:?}, as CRASH_AFTER asked")]
+    #[error("crashed after {0:?}, as CRASH_AFTER requires")]
     Crash(Duration),
 }
 
@@ -47,11 +51,13 @@ struct App {
     metrics: Metrics,
 }
 
-/// Serves on `listener` until `ended` resolves, then [`DRAIN`] longer (telling HTTP/1 clients to close their
-/// connections); then accepts no more, lets requests in flight finish, ends idle connections (HTTP/2 by GOAWAY) and
-/// returns.
+/// Serves on `listener` until `ended` resolves, then for [`DRAIN`] longer (with `Connection: close`
+/// for HTTP/1 clients). Then it accepts no more connections, finishes requests in flight, closes
+/// idle connections (HTTP/2 with GOAWAY) and returns.
 ///
-/// Fails when `CRASH_AFTER` is over, dropping what is in flight.
+/// # Errors
+///
+/// Returns an error when `CRASH_AFTER` is over; requests in flight are dropped.
 pub async fn serve(
     listener: TcpListener,
     settings: Settings,
@@ -93,7 +99,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    // Whatever is still open after that is cut when the process ends.
+    // Connections that are still open after that are cut when the process ends.
     let _ = tokio::time::timeout(FINISH, graceful.shutdown()).await;
     Ok(())
 }
@@ -104,7 +110,7 @@ async fn accept(
     graceful: &GracefulShutdown,
 ) {
     let Ok((stream, _)) = accepted else {
-        // Out of file descriptors, say: without a pause this would spin.
+        // For example, no file descriptors are left: without a pause this loop would spin.
         tokio::time::sleep(Duration::from_millis(10)).await;
         return;
     };
@@ -114,12 +120,12 @@ async fn accept(
     let builder = auto::Builder::new(TokioExecutor::new());
     let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service).into_owned());
     tokio::spawn(async move {
-        // A client that breaks off is no business of the app's.
+        // An error here means that the client closed the connection.
         let _ = connection.await;
     });
 }
 
-async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
     let mut response = match request.uri().path() {
         "/healthz" if app.started.elapsed() < app.settings.start_delay => {
             plain(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "starting\n".into())
@@ -130,7 +136,14 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
             app.metrics.text(),
         ),
-        _ => app.work().await,
+        _ if grpc::is_call(&request) => app.work(grpc::answer).await,
+        _ => {
+            app.work(|fails| {
+                let status = if fails { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
+                plain(status, "application/json", app.greeting())
+            })
+            .await
+        }
     };
     if app.draining.load(Ordering::Relaxed) && request.version() <= Version::HTTP_11 {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -139,29 +152,32 @@ async fn answer(app: Arc<App>, request: Request<Incoming>) -> Result<Response<Fu
 }
 
 impl App {
-    async fn work(&self) -> Response<Full<Bytes>> {
+    /// Returns the body of an answer: the version and the pod.
+    fn greeting(&self) -> String {
+        format!("{}\n", serde_json::json!({"version": self.settings.version, "pod": self.settings.pod}))
+    }
+
+    /// Waits and answers with success or an error as the settings say. Both protocols count alike.
+    async fn work(&self, answer: impl FnOnce(bool) -> Response<Body>) -> Response<Body> {
         let began = Instant::now();
         let fails = {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-            // Taken under the lock, so that time never goes back between two requests.
-            faults.strikes(Instant::now())
+            // Read the clock under the lock, so that time never decreases between two requests.
+            faults.fails(Instant::now())
         };
         if !self.settings.latency.is_zero() {
             tokio::time::sleep(self.settings.latency).await;
         }
-        let (status, code) =
-            if fails { (StatusCode::INTERNAL_SERVER_ERROR, "500") } else { (StatusCode::OK, "200") };
-        let body = serde_json::json!({"version": self.settings.version, "pod": self.settings.pod});
-        let mut response = plain(status, "application/json", format!("{body}\n"));
+        let mut response = answer(fails);
         response.headers_mut().insert("x-version", self.version.clone());
         response.headers_mut().insert("x-pod", self.pod.clone());
-        self.metrics.count(code, began.elapsed());
+        self.metrics.count(if fails { "500" } else { "200" }, began.elapsed());
         response
     }
 }
 
-fn plain(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn plain(status: StatusCode, kind: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(body)).boxed());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response

@@ -1,11 +1,11 @@
-//! Figures of many releases, their medians, and the table of them.
+//! The figures of many releases, their medians, and a table of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::peers::PEERS;
 
-/// What is measured.
+/// A measured figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Figure {
     /// From the arrival of the failing answer of Prometheus to weight 0 accepted by the API server.
@@ -14,22 +14,22 @@ pub enum Figure {
     BadToWeightZero,
     /// From the first bad answer to the last one.
     BadToLastBad,
-    /// Bad answers of the release.
+    /// Number of bad answers of the release.
     BadAnswers,
-    /// Requests that no version answered.
+    /// Number of requests that no version answered.
     Lost,
-    /// Pods that the bad release started.
+    /// Number of pods that the bad release started.
     PodsStarted,
-    /// From the push to the canary's pod.
+    /// From the push to the creation of the canary's pod.
     PushToPod,
     /// From the push to the canary's first answer.
     PushToAnswer,
-    /// From the last step's pass to Complete.
+    /// From the Pass of the last step to Complete.
     PassToComplete,
 }
 
 impl Figure {
-    /// All, in the order of the table.
+    /// All figures, in the order of the table.
     pub const ALL: [Self; 9] = [
         Self::AnswerToWeightZero,
         Self::BadToWeightZero,
@@ -42,7 +42,7 @@ impl Figure {
         Self::PassToComplete,
     ];
 
-    /// In words.
+    /// Returns its label.
     pub fn name(self) -> &'static str {
         match self {
             Self::AnswerToWeightZero => "failing answer of Prometheus -> weight 0 accepted",
@@ -53,11 +53,11 @@ impl Figure {
             Self::PodsStarted => "pods started by a bad release",
             Self::PushToPod => "push -> canary pod created",
             Self::PushToAnswer => "push -> first canary answer",
-            Self::PassToComplete => "last step's pass -> Complete (4 pods)",
+            Self::PassToComplete => "last step passed -> Complete (4 pods)",
         }
     }
 
-    /// The most that its median may be, in seconds or as a count.
+    /// Returns the maximum of its median, in seconds or as a count.
     pub fn goal(self) -> Option<f64> {
         match self {
             Self::AnswerToWeightZero => Some(0.1),
@@ -90,12 +90,13 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// One release's value, in seconds or as a count.
+    /// Adds the value of one release, in seconds or as a count.
     pub(super) fn add(&mut self, figure: Figure, value: f64) {
         self.values.entry(figure).or_default().push(value);
     }
 
-    /// How long a stage of one handover took, in seconds. Stages keep the order in which they are first told.
+    /// Adds the duration of a stage of one handover, in seconds. Stages keep the order in which
+    /// they are first added.
     pub(super) fn stage(&mut self, name: &str, seconds: f64) {
         match self.stages.iter_mut().find(|(known, _)| known == name) {
             Some((_, values)) => values.push(seconds),
@@ -103,12 +104,12 @@ impl Figures {
         }
     }
 
-    /// The median of a figure; none without values.
+    /// Returns the median of a figure, or `None` without values.
     pub fn median(&self, figure: Figure) -> Option<f64> {
         median(self.values.get(&figure)?)
     }
 
-    /// The figures whose median is more than `margin` times their goal, in words.
+    /// Returns a line for each figure whose median is more than `margin` times its goal.
     pub fn missed(&self, margin: f64) -> Vec<String> {
         let beyond = |figure: &Figure| {
             let (median, goal) = (self.median(*figure)?, figure.goal()?);
@@ -119,7 +120,7 @@ impl Figures {
     }
 }
 
-/// The value in the middle, or the mean of the two there.
+/// Returns the middle value, or the mean of the two middle values.
 fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -129,7 +130,8 @@ fn median(values: &[f64]) -> Option<f64> {
 }
 
 impl fmt::Display for Figures {
-    /// A Markdown table: medians with least and most, goals, and what others need with how many times that is ours.
+    /// Writes a Markdown table: medians with minimum and maximum, goals, and the peers' medians
+    /// with their ratio to ours.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let releases = self.values.get(&Figure::AnswerToWeightZero).map_or(0, Vec::len);
         write!(f, "| median of {releases} [least - most] | Steelyard, 1 s | goal |")?;
@@ -168,7 +170,7 @@ impl fmt::Display for Figures {
             .filter_map(|(name, values)| Some(format!("{name} {:.2} s", median(values)?)))
             .collect();
         if !stages.is_empty() {
-            writeln!(f, "\nFrom the last step's pass to Complete (medians): {}.", stages.join(", "))?;
+            writeln!(f, "\nFrom the Pass of the last step to Complete (medians): {}.", stages.join(", "))?;
         }
         Ok(())
     }
@@ -184,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_is_the_value_in_the_middle() {
+    fn a_median_is_the_middle_value() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&[7.0]), Some(7.0));
@@ -192,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_beyond_its_goal_is_named_and_one_outlier_is_not() {
+    fn a_median_beyond_its_goal_is_reported_and_one_outlier_is_not() {
         let slow = figures(&[
             (Figure::AnswerToWeightZero, &[0.02, 0.12, 0.13]),
             (Figure::BadToWeightZero, &[2.0, 3.0, 99.0]),
@@ -210,15 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_ratios_only_where_both_were_measured() {
+    fn the_table_shows_ratios_only_where_both_were_measured() {
         let mut figures =
             figures(&[(Figure::BadAnswers, &[30.0]), (Figure::PushToPod, &[0.25]), (Figure::Lost, &[0.0])]);
-        figures.stage("Filling", 2.0);
+        figures.stage("ScalingUp", 2.0);
         let table = figures.to_string();
         assert!(table.contains("| 30 [30 - 30] | <= 60 | 199 (6.6x) | 101 (3.4x) | 60 (2.0x) |"), "{table}");
         assert!(table.contains("| 0.25 s [0.25 s - 0.25 s] | <= 1.00 s | | | |"), "{table}");
         assert!(table.contains("| 0 [0 - 0] | <= 0 | 0 | 0 | 0 |"), "{table}");
-        assert!(table.contains("Filling 2.00 s"), "{table}");
+        assert!(table.contains("ScalingUp 2.00 s"), "{table}");
         let columns: Vec<usize> = table
             .lines()
             .filter(|line| line.starts_with('|'))

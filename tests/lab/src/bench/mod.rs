@@ -1,5 +1,5 @@
-//! `cargo lab bench reaction`: how soon a bad release loses its traffic and how long a good one's handover takes, in
-//! figures, beside those of two other tools on the same work.
+//! `cargo lab bench reaction`: measures how soon a bad release loses its traffic and how long the
+//! handover of a good one takes, next to the figures of two other tools for the same work.
 
 mod controller;
 mod figures;
@@ -18,39 +18,39 @@ use crate::up::{self, Without};
 
 pub use figures::{Figure, Figures};
 
-/// Where the benchmark runs; made anew by each run.
+/// The namespace of the benchmark; recreated by each run.
 const NAMESPACE: &str = "bench";
-/// The Deployment, its Service, its `HTTPRoute`, its policy and its Rollout.
+/// The name of the Deployment, its Service, `HTTPRoute`, policy and Rollout.
 const NAME: &str = "web";
 /// Requests per second through the Gateway.
 const RATE: f64 = 100.0;
-/// The canary's weight while it is measured, in percent, and how many seconds it lasts at least.
+/// The canary's weight while it is measured, in percent, and the duration of that step, in seconds.
 const STEP: (u8, u8) = (10, 5);
 
-/// Why there are no figures, or why they are not what was promised.
+/// The reason why there are no figures, or why they miss their goals.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program could not be run.
     #[error("cannot run the benchmark inside the lab")]
     Run(#[source] io::Error),
-    /// The benchmark inside the lab said why.
+    /// The benchmark inside the lab failed and has printed the reason.
     #[error("the benchmark failed")]
     Failed,
-    /// Setting the stage failed.
-    #[error("cannot set the stage: {0}")]
+    /// The setup failed.
+    #[error("cannot set up the benchmark: {0}")]
     Stage(Failure),
-    /// A step of it failed.
+    /// A step of the benchmark failed.
     #[error(transparent)]
     Step(#[from] SupportError),
-    /// The controller's own figures can't be read.
-    #[error("cannot read Steelyard's own metrics: {0}")]
+    /// The controller's metrics can't be read.
+    #[error("cannot read Steelyard's metrics: {0}")]
     Metrics(String),
-    /// A release showed less than what is measured.
-    #[error("{version} showed no {what}")]
+    /// A release lacks a measured value.
+    #[error("release {version} has no {what}")]
     Missing {
         /// The release's version.
         version: String,
-        /// What it lacked.
+        /// The missing value.
         what: &'static str,
     },
     /// Medians beyond their goals.
@@ -58,10 +58,11 @@ pub enum Error {
     Goals(Vec<String>),
 }
 
-/// Brings the lab up and runs the benchmark on it. No thread may run yet.
+/// Starts the lab and runs the benchmark on it. Must be called before any thread is started.
 pub fn run(layout: &Layout, releases: usize) -> Result<(), LabError> {
     up::up(layout, &Without::default())?;
-    // As the demo's, its clients find the lab by the environment, which this process can't change for itself.
+    // As in the demo, the clients find the lab through environment variables, which this process
+    // can't change for itself.
     let program = std::env::current_exe().map_err(Error::Run)?;
     let mut command = Command::new(program);
     command.args(["bench", "reaction", "--inside", "--releases", &releases.to_string()]);
@@ -70,7 +71,8 @@ pub fn run(layout: &Layout, releases: usize) -> Result<(), LabError> {
     if status.success() { Ok(()) } else { Err(Error::Failed.into()) }
 }
 
-/// Runs the benchmark and prints its table. To be called inside the lab's namespace, with its environment.
+/// Runs the benchmark and prints its table. Must be called inside the lab's namespace, with its
+/// environment.
 pub async fn show(releases: usize) -> Result<(), LabError> {
     Ok(table(releases).await?)
 }
@@ -83,8 +85,9 @@ async fn table(releases: usize) -> Result<(), Error> {
     if missed.is_empty() { Ok(()) } else { Err(Error::Goals(missed)) }
 }
 
-/// Makes so many bad releases and as many good ones, in turns, in one namespace under constant load; `progress` is told
-/// a line for each. Nothing else may be rolled back meanwhile: the controller's own clock is read from its metrics.
+/// Makes the given number of bad releases and of good ones, alternately, in one namespace under
+/// constant load. Calls `progress` with a line for each. Nothing else must be rolled back
+/// meanwhile: the rollback latency is read from the controller's metrics.
 pub async fn measure(space: &Space, releases: usize, progress: impl Fn(&str)) -> Result<Figures, Error> {
     let plan = stage(space).await.map_err(Error::Stage)?;
     let mut figures = Figures::default();
@@ -97,7 +100,7 @@ pub async fn measure(space: &Space, releases: usize, progress: impl Fn(&str)) ->
     Ok(figures)
 }
 
-/// The application, serving and adopted; gives the load it gets.
+/// Deploys the application, waits until it serves and is adopted, and returns the load plan.
 async fn stage(space: &Space) -> Result<Plan, Failure> {
     let (plan, _) = space.serve(NAME, &Demo::new(NAME, "good0"), RATE).await?;
     space.apply(&Policy::new(NAME).step(STEP.0, STEP.1).measured().to_string()).await?;

@@ -1,14 +1,15 @@
-//! What two other tools need for the same bad release. docs/reaction.md says how that was measured.
+//! The figures of two other tools for the same bad release. docs/reaction.md describes how they
+//! were measured.
 
 use super::Figure;
 
-/// A tool in one of its settings.
+/// A tool with one of its settings.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer {
     /// Its name and the interval of its analysis.
     pub(super) name: &'static str,
-    /// Medians: push to first answer of the canary, first bad answer to weight 0, and to the last bad one (all in
-    /// seconds), bad answers, pods started, other requests that failed.
+    /// Medians: push to first answer of the canary, first bad answer to weight 0, first to last bad
+    /// answer (all in seconds), bad answers, pods started, other failed requests.
     medians: [f64; 6],
 }
 
@@ -20,7 +21,7 @@ pub(super) const PEERS: [Peer; 3] = [
 ];
 
 impl Peer {
-    /// Its median of a figure, where it was measured.
+    /// Returns its median of a figure, where it was measured.
     pub(super) fn median(&self, figure: Figure) -> Option<f64> {
         let [answer, weight, last, bad, pods, others] = self.medians;
         match figure {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::controller::WaysBack;
+use super::controller::Rollbacks;
 use super::{Error, Figure, Figures, NAME};
 use crate::load::{Load, Plan, Record};
 use crate::support::{Demo, Rollout, Space, Trails, runs};
@@ -22,14 +22,14 @@ fn count(count: u64) -> f64 {
     count as f64
 }
 
-/// What a release showed from its push to its end.
+/// What was observed of a release from its push to its end.
 struct Shown {
     pushed: Timestamp,
     trails: Trails,
     record: Record,
 }
 
-/// Pushes `demo` under load and waits until `ended` says so.
+/// Pushes `demo` under load and waits until `ended` returns true.
 async fn push(
     space: &Space,
     plan: &Plan,
@@ -46,12 +46,12 @@ async fn push(
     Ok(Shown { pushed, trails, record })
 }
 
-/// The first moment at which a pod with this image was seen.
+/// Returns when a pod with this image was first seen.
 fn pod(trails: &Trails, image: &str) -> Option<Timestamp> {
     trails.pods.all().iter().find(|seen| runs(&seen.object, image)).map(|seen| seen.at)
 }
 
-/// A release that answers every request with an error, from the first one on. Gives a line that says how it went.
+/// Makes a release that answers every request with an error. Returns a line that summarizes it.
 pub(super) async fn bad(
     space: &Space,
     plan: &Plan,
@@ -59,13 +59,13 @@ pub(super) async fn bad(
     figures: &mut Figures,
 ) -> Result<String, Error> {
     let missing = |what: &'static str| Error::Missing { version: version.to_owned(), what };
-    let before = WaysBack::read(space).await?;
+    let before = Rollbacks::read(space).await?;
     let demo = Demo::new(NAME, version).env("ERROR_RATE", "1");
     let rolled_back =
         |rollout: &Rollout| rollout.phase() == "RolledBack" && rollout.text("/canary/tag") == version;
     let Shown { pushed, trails, record } = push(space, plan, &demo, "rolled back", rolled_back).await?;
-    let breach = WaysBack::read(space).await?.since(before);
-    let breach = breach.ok_or_else(|| missing("way back of its own in Steelyard's metrics"))?;
+    let latency = Rollbacks::read(space).await?.since(before);
+    let latency = latency.ok_or_else(|| missing("single rollback in Steelyard's metrics"))?;
 
     let first = record.first_bad(version).ok_or_else(|| missing("bad answer"))?;
     let last = record.last_bad(version).ok_or_else(|| missing("bad answer"))?;
@@ -73,12 +73,12 @@ pub(super) async fn bad(
     let raised = weights.iter().find(|(at, weight)| *at > pushed && *weight > 0);
     let (raised, _) = *raised.ok_or_else(|| missing("weight"))?;
     let zero = weights.iter().find(|(at, weight)| *at > raised && *weight == 0);
-    let (zero, _) = *zero.ok_or_else(|| missing("weight 0 after it had some"))?;
+    let (zero, _) = *zero.ok_or_else(|| missing("weight 0 after a higher weight"))?;
     let image = format!("demo:{version}");
     let created = pod(&trails, &image).ok_or_else(|| missing("pod"))?;
     let bad = record.by_version().get(version).map_or(0, |answers| answers.failed);
     for (figure, value) in [
-        (Figure::AnswerToWeightZero, breach),
+        (Figure::AnswerToWeightZero, latency),
         (Figure::BadToWeightZero, seconds(first, zero)),
         (Figure::BadToLastBad, seconds(first, last)),
         (Figure::BadAnswers, count(bad)),
@@ -90,17 +90,17 @@ pub(super) async fn bad(
         figures.add(figure, value);
     }
     Ok(format!(
-        "{version}: pod after {:.2} s, weight after {:.2} s, bad answers from {:.2} s on, {bad} of them; weight 0 {:.2} s later, {:.0} ms after Prometheus' answer; the generator's lag: {}",
+        "{version}: pod after {:.2} s, weight after {:.2} s, bad answers from {:.2} s on, {bad} of them; weight 0 {:.2} s later, {:.0} ms after Prometheus's answer; lag of the generator: {}",
         seconds(pushed, created),
         seconds(pushed, raised),
         seconds(pushed, first),
         seconds(first, zero),
-        breach * 1e3,
+        latency * 1e3,
         record.lag()
     ))
 }
 
-/// A release that is handed over. Gives a line that says how it went.
+/// Makes a release that is handed over. Returns a line that summarizes it.
 pub(super) async fn good(
     space: &Space,
     plan: &Plan,
@@ -111,12 +111,12 @@ pub(super) async fn good(
     let demo = Demo::new(NAME, version);
     let complete = |rollout: &Rollout| rollout.complete(version);
     let Shown { pushed, trails, record } = push(space, plan, &demo, "Complete", complete).await?;
-    // The phase, and within the handover its stage.
+    // The phase; during the handover, its stage.
     let stages = trails.rollout.changes(|rollout| match rollout.phase() {
         "Promoting" => rollout.text("/trial/handover").to_owned(),
         phase => phase.to_owned(),
     });
-    let passed = stages.iter().position(|(_, stage)| stage == "Filling");
+    let passed = stages.iter().position(|(_, stage)| stage == "ScalingUp");
     let passed = passed.ok_or_else(|| missing("handover"))?;
     let handover = &stages[passed..];
     for pair in handover.windows(2) {
@@ -128,7 +128,7 @@ pub(super) async fn good(
     let created = pod(&trails, &format!("demo:{version}")).ok_or_else(|| missing("pod"))?;
     figures.add(Figure::PushToPod, seconds(pushed, created));
     Ok(format!(
-        "{version}: Complete {:.2} s after the push, {:.2} s after the last step's pass; {} of {} requests failed",
+        "{version}: Complete {:.2} s after the push, {:.2} s after the last step passed; {} of {} requests failed",
         seconds(pushed, ended),
         seconds(began, ended),
         record.failed(),

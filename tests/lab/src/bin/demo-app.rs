@@ -1,4 +1,4 @@
-//! `demo:TAG` in the lab: answers with its version and goes wrong as told. See [`lab::app`].
+//! `demo:TAG` in the lab: answers with its version and fails as configured. See [`lab::app`].
 
 use std::process::ExitCode;
 
@@ -6,7 +6,7 @@ use lab::app::{Settings, serve};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Exit code for settings that can't be understood.
+/// Exit code for settings that can't be parsed.
 const MISUSE: u8 = 2;
 
 #[tokio::main(worker_threads = 2)]
@@ -26,7 +26,7 @@ async fn main() -> ExitCode {
     println!("{} {} listens on {}", settings.pod, settings.version, settings.listen);
     let ended = async move {
         terminate.recv().await;
-        println!("asked to end");
+        println!("received SIGTERM");
     };
     match serve(listener, settings, ended).await {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,4 @@
-//! The lab's stand-in for kubelet. See [`lab::agent`].
+//! The lab's replacement for kubelet. See [`lab::agent`].
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! One release, from the push to its end, drawn while it goes.
+//! One release, from the push to its end, drawn while it runs.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,45 +13,45 @@ use super::{Error, NAME, TESTERS};
 use crate::load::{Load, Plan, Record, Running};
 use crate::support::{Demo, Rollout, Space, SupportError, Trails, routed};
 
-/// Time between two looks at what is drawn.
+/// Interval between updates of the drawing.
 const FRAME: Duration = Duration::from_millis(200);
-/// Clients' split is that of the requests of so long.
+/// The period over which the observed weight is computed.
 const SPLIT: Duration = Duration::from_secs(2);
 /// How long a release may take.
 const LIMIT: Duration = Duration::from_secs(150);
 
-/// How a release is to end.
+/// The expected end of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// Its pods are the Deployment's.
+    /// The Deployment owns its pods.
     HandedOver,
-    /// Its traffic is back on the version before it.
-    TakenBack,
+    /// The previous version has all traffic again.
+    RolledBack,
 }
 
-/// How a release gets its traffic.
+/// How traffic moves to a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
     /// More with each step.
     InSteps,
-    /// All at once, after testers have seen it.
+    /// All at once, after testers have used the preview.
     AtOnce,
 }
 
-/// What a release showed.
+/// What was observed of a release.
 #[derive(Debug)]
 pub(super) struct Shown {
-    /// The version, which is its image's tag.
+    /// The version, which is the tag of its image.
     pub(super) version: String,
     /// When it was pushed.
     pub(super) pushed: Timestamp,
-    /// When the end was seen.
+    /// When its end was observed.
     pub(super) ended: Timestamp,
     /// Every request.
     pub(super) record: Record,
-    /// The requests of a preview's testers, if there was one.
+    /// The requests of testers to the preview, if there was one.
     pub(super) testers: Option<Record>,
-    /// What the watches told.
+    /// The events of the watches.
     pub(super) trails: Trails,
     /// The Rollout at the end.
     pub(super) rollout: Rollout,
@@ -61,7 +61,8 @@ pub(super) struct Shown {
     pub(super) before: Vec<String>,
 }
 
-/// Pushes `demo` under load, draws until it ended as it is to end (or otherwise), and gives all that was seen.
+/// Pushes `demo` under load, draws until it has ended as expected (or otherwise), and returns
+/// everything observed.
 pub(super) async fn release(
     space: &Space,
     plan: &Plan,
@@ -80,7 +81,7 @@ pub(super) async fn release(
     let rollout = watch(&trails, &load, screen, &version, ending).await?;
     let ended = Timestamp::now();
     let testers = match testers {
-        Some(task) => Some(task.await.map_err(|error| Error::Promise(error.to_string()))??),
+        Some(task) => Some(task.await.map_err(|error| Error::Unexpected(error.to_string()))??),
         None => None,
     };
     if ending == Ending::HandedOver {
@@ -91,7 +92,7 @@ pub(super) async fn release(
     Ok(Shown { version, pushed, ended, record, testers, trails, rollout, pods: after, before })
 }
 
-/// Sends requests to the preview from when it answers until everybody is sent there.
+/// Sends requests to the preview from its first answer until the switch.
 async fn testers(space: Space) -> Result<Record, Error> {
     let canary = format!("{NAME}-canary");
     let address = space
@@ -107,7 +108,7 @@ async fn testers(space: Space) -> Result<Record, Error> {
     Ok(load.stop().await)
 }
 
-/// Draws until the release ended.
+/// Draws until the release has ended.
 async fn watch(
     trails: &Trails,
     load: &Running,
@@ -125,19 +126,19 @@ async fn watch(
         let (tally, recent) = (load.tally(), load.recent(SPLIT));
         for pod in trails.pods(&format!("demo:{version}")) {
             if named.insert(pod.clone()) {
-                screen.note(&format!("pod {pod} is started"));
+                screen.note(&format!("pod {pod} started"));
             }
         }
         let weights: Vec<u64> = trails.weights().into_iter().map(|(_, weight)| weight).collect();
-        // With its pods handed over a version has all traffic, and the route needs no weight any more.
+        // After the handover the version has all traffic, and the route no longer needs a weight.
         let handed = weights.contains(&100) && !matches!(rollout.phase(), "RollingBack" | "RolledBack");
-        let asked = if handed { 100 } else { weights.last().copied().unwrap_or(0) };
+        let desired = if handed { 100 } else { weights.last().copied().unwrap_or(0) };
         screen.draw(&Gauges {
             elapsed: began.elapsed(),
             phase: rollout.phase().to_owned(),
-            step: rollout.text("/step").to_owned(),
-            asked,
-            seen: recent.share(version).unwrap_or(0.0) * 100.0,
+            step: rollout.text("/progress").to_owned(),
+            desired,
+            observed: recent.share(version).unwrap_or(0.0) * 100.0,
             failed: tally.total.failed,
             requests: tally.total.requests,
         });
@@ -146,15 +147,16 @@ async fn watch(
         let over = match ending {
             Ending::HandedOver if rejected => true,
             Ending::HandedOver => handed_over,
-            Ending::TakenBack if handed_over => true,
-            // Not before the router, too, has let go of it.
-            Ending::TakenBack => rejected && recent.total.failed == 0,
+            Ending::RolledBack if handed_over => true,
+            // Wait until the router, too, no longer sends requests to it.
+            Ending::RolledBack => rejected && recent.total.failed == 0,
         };
         if over {
             screen.end();
-            let as_promised = if ending == Ending::HandedOver { handed_over } else { rejected };
-            let told = || format!("{version} is {}: {}", rollout.phase(), rollout.text("/failure/message"));
-            return if as_promised { Ok(rollout) } else { Err(Error::Promise(told())) };
+            let as_expected = if ending == Ending::HandedOver { handed_over } else { rejected };
+            let message =
+                || format!("{version} is {}: {}", rollout.phase(), rollout.text("/failure/message"));
+            return if as_expected { Ok(rollout) } else { Err(Error::Unexpected(message())) };
         }
         if began.elapsed() > LIMIT {
             screen.end();
@@ -165,7 +167,7 @@ async fn watch(
     }
 }
 
-/// The names of the application's pods that aren't ending.
+/// Returns the names of the application's pods that are not being deleted.
 async fn pods(space: &Space) -> Result<Vec<String>, Error> {
     let which = kube::api::ListParams::default().labels(&format!("app={NAME}"));
     let list = space.api::<Pod>().list(&which).await.map_err(SupportError::api("list pods"))?;

@@ -1,35 +1,36 @@
-//! Drawing: in a terminal a line that is redrawn, elsewhere a plain line for each thing that changed.
+//! Draws the progress: in a terminal, a line that is redrawn; elsewhere, a line for each change.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::Duration;
 
-/// Cells of a gauge.
+/// Number of cells of a gauge.
 const CELLS: u8 = 20;
-/// Without a terminal, a line at least so often.
+/// The maximum interval between lines without a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
-/// Points in percent by which clients' split may differ from the weight asked for to be told as having arrived.
+/// The difference, in percentage points, up to which the observed weight counts as equal to the
+/// desired one.
 const NEAR: f64 = 5.0;
 
-/// What is drawn.
+/// The values to draw.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Gauges {
-    /// Since the push.
+    /// Time since the push.
     pub(super) elapsed: Duration,
     /// The Rollout's phase.
     pub(super) phase: String,
-    /// The step of how many; may be empty.
+    /// The progress as text; can be empty.
     pub(super) step: String,
-    /// The weight on the route, in percent.
-    pub(super) asked: u64,
-    /// The new version's share in the answers, in percent.
-    pub(super) seen: f64,
-    /// Requests that failed.
+    /// The desired weight, on the route, in percent.
+    pub(super) desired: u64,
+    /// The observed weight, in percent.
+    pub(super) observed: f64,
+    /// Number of requests that failed.
     pub(super) failed: u64,
-    /// All requests.
+    /// Number of requests.
     pub(super) requests: u64,
 }
 
-/// Where it is drawn.
+/// Where the output goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Surface {
     Terminal,
@@ -44,13 +45,13 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// The standard output, as a terminal if it is one.
+    /// Returns the standard output, as a terminal if it is one.
     pub(super) fn new() -> Self {
         let surface = if io::stdout().is_terminal() { Surface::Terminal } else { Surface::Plain };
         Self { surface, drawn: None }
     }
 
-    /// Prints a line, or several.
+    /// Prints one or more lines.
     pub(super) fn say(&mut self, text: &str) {
         self.end();
         put(&format!("{text}\n"));
@@ -63,7 +64,7 @@ impl Screen {
         self.drawn = None;
     }
 
-    /// Prints a line while something is drawn; the drawing goes on below it.
+    /// Prints a line during a drawing; the drawing continues below it.
     pub(super) fn note(&mut self, text: &str) {
         if self.surface == Surface::Terminal && self.drawn.is_some() {
             put("\r\x1b[2K");
@@ -71,17 +72,17 @@ impl Screen {
         put(&format!("  {text}\n"));
     }
 
-    /// Draws.
+    /// Updates the drawing.
     pub(super) fn draw(&mut self, now: &Gauges) {
         let arrived = near(now);
         match (self.surface, &self.drawn) {
             (Surface::Terminal, last) => {
-                // The line of a weight that is over stays.
-                let moved = last.as_ref().is_some_and(|(last, _)| last.asked != now.asked);
+                // The line of the previous weight remains.
+                let moved = last.as_ref().is_some_and(|(last, _)| last.desired != now.desired);
                 put(&format!("{}\r\x1b[2K{}", if moved { "\n" } else { "" }, line(now, true)));
             }
             (Surface::Plain, Some((last, had_arrived)))
-                if last.asked == now.asked
+                if last.desired == now.desired
                     && last.phase == now.phase
                     && (*had_arrived || !arrived)
                     && now.elapsed < last.elapsed + PLAIN_EVERY =>
@@ -93,7 +94,7 @@ impl Screen {
         self.drawn = Some((now.clone(), arrived));
     }
 
-    /// Ends a drawing.
+    /// Ends the drawing.
     pub(super) fn end(&mut self) {
         if self.drawn.take().is_some() && self.surface == Surface::Terminal {
             put("\n");
@@ -101,14 +102,14 @@ impl Screen {
     }
 }
 
-/// Whether clients see the weight that is asked for.
+/// Returns whether the observed weight is near the desired one.
 fn near(now: &Gauges) -> bool {
     #[allow(clippy::cast_precision_loss, reason = "a percentage")]
-    let asked = now.asked as f64;
-    (now.seen - asked).abs() <= NEAR
+    let desired = now.desired as f64;
+    (now.observed - desired).abs() <= NEAR
 }
 
-/// One line: the weight asked for, and what clients see.
+/// Returns a line with the desired weight and the observed one.
 fn line(now: &Gauges, bars: bool) -> String {
     let bar = |percent: f64| {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 20 cells")]
@@ -121,21 +122,21 @@ fn line(now: &Gauges, bars: bool) -> String {
         }
     };
     #[allow(clippy::cast_precision_loss, reason = "a percentage")]
-    let asked = now.asked as f64;
+    let desired = now.desired as f64;
     format!(
-        "  {:5.1} s  {:<12} {:<4} asked {asked:>3.0} %{}  clients see {:>3.0} %{}  {} failed of {}",
+        "  {:5.1} s  {:<12} {:<4} desired {desired:>3.0} %{}  observed {:>3.0} %{}  {} failed of {}",
         now.elapsed.as_secs_f64(),
         now.phase,
         now.step,
-        bar(asked),
-        now.seen,
-        bar(now.seen),
+        bar(desired),
+        now.observed,
+        bar(now.observed),
         now.failed,
         now.requests
     )
 }
 
-/// Prints at once. A reader that went away is no reason to stop.
+/// Prints and flushes. A closed output is not an error.
 fn put(text: &str) {
     let mut out = io::stdout();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -146,24 +147,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_shows_what_is_asked_for_beside_what_clients_see() {
+    fn a_line_shows_the_desired_and_the_observed_weight() {
         let now = Gauges {
             elapsed: Duration::from_millis(12_300),
             phase: "Stepping".into(),
             step: "2/3".into(),
-            asked: 25,
-            seen: 24.4,
+            desired: 25,
+            observed: 24.4,
             failed: 1,
             requests: 1200,
         };
         assert_eq!(
             line(&now, false),
-            "   12.3 s  Stepping     2/3  asked  25 %  clients see  24 %  1 failed of 1200"
+            "   12.3 s  Stepping     2/3  desired  25 %  observed  24 %  1 failed of 1200"
         );
         let drawn = line(&now, true);
         assert_eq!(drawn.matches('█').count(), 10);
         assert_eq!(drawn.matches('░').count(), 30);
         assert!(near(&now));
-        assert!(!near(&Gauges { asked: 50, ..now }));
+        assert!(!near(&Gauges { desired: 50, ..now }));
     }
 }

@@ -1,24 +1,15 @@
-//! The client: one request over a connection of its own or of the pool, without retries.
+//! The client: sends one request over a new connection or one of the pool, without retries.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderValue};
-use http::{Request, StatusCode};
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Bytes;
-use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Connection, Outcome, Plan};
+use super::{Connection, Outcome, Plan, connection::Sender};
 
-type Sender = SendRequest<Empty<Bytes>>;
-
-/// What one request came to.
+/// The result of one request.
 pub(crate) struct Answer {
     pub(crate) outcome: Outcome,
     pub(crate) latency: Duration,
@@ -27,14 +18,15 @@ pub(crate) struct Answer {
     pub(crate) pod: Option<Arc<str>>,
 }
 
-/// Sends requests for one plan; shared by all of them.
+/// Sends the requests of one plan.
 pub(crate) struct Client {
     plan: Plan,
     pool: Mutex<Pool>,
     names: Mutex<BTreeMap<Box<str>, Arc<str>>>,
 }
 
-/// Idle kept-alive connections, longest idle first: taking turns keeps each in use and spreads them over the pods.
+/// Idle kept-alive connections, longest idle first: using them in rotation keeps each in use and
+/// spreads them over the pods.
 #[derive(Default)]
 struct Pool {
     idle: VecDeque<Sender>,
@@ -46,8 +38,8 @@ impl Client {
         Self { plan, pool: Mutex::default(), names: Mutex::default() }
     }
 
-    /// Sends one request and waits for its answer, at most as long as the plan allows.
-    pub(crate) async fn ask(&self, keep_alive: bool) -> Answer {
+    /// Sends one request and waits for its answer, at most for the plan's timeout.
+    pub(crate) async fn send(&self, keep_alive: bool) -> Answer {
         let began = Instant::now();
         let idle = if keep_alive { self.take() } else { None };
         let connection = match (&idle, keep_alive) {
@@ -66,10 +58,10 @@ impl Client {
         let work = async {
             let mut sender = match idle {
                 Some(sender) => sender,
-                None => match self.connect().await {
+                None => match Sender::connect(&self.plan).await {
                     Ok(sender) => sender,
                     Err(error) => {
-                        answer.outcome = Outcome::Refused(self.name(&deepest(&*error)));
+                        answer.outcome = Outcome::Refused(self.name(&innermost(&*error)));
                         return None;
                     }
                 },
@@ -78,7 +70,7 @@ impl Client {
                 self.pool().open += 1;
                 pooled = true;
             }
-            match self.exchange(&mut sender, keep_alive).await {
+            match sender.exchange(&self.plan, keep_alive).await {
                 Ok((status, headers)) => {
                     let named =
                         |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).map(|v| self.name(v));
@@ -87,7 +79,7 @@ impl Client {
                     Some(sender)
                 }
                 Err(error) => {
-                    answer.outcome = Outcome::Broken(self.name(&deepest(&error)));
+                    answer.outcome = Outcome::Broken(self.name(&innermost(&*error)));
                     None
                 }
             }
@@ -95,44 +87,13 @@ impl Client {
         let sender = timeout(self.plan.timeout, work).await.unwrap_or(None);
         answer.latency = began.elapsed();
         if pooled {
-            self.give_back(sender).await;
+            self.release(sender).await;
         }
         answer
     }
 
-    async fn connect(&self) -> Result<Sender, Box<dyn Error + Send + Sync>> {
-        let stream = TcpStream::connect(self.plan.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await?;
-        // It ends with the sender, or when the server closes; either way the sender knows.
-        tokio::spawn(connection);
-        Ok(sender)
-    }
-
-    async fn exchange(
-        &self,
-        sender: &mut Sender,
-        keep_alive: bool,
-    ) -> Result<(StatusCode, HeaderMap), hyper::Error> {
-        let mut request = Request::new(Empty::new());
-        if let Ok(uri) = self.plan.path.parse() {
-            *request.uri_mut() = uri;
-        }
-        if let Ok(host) = HeaderValue::from_str(&self.plan.host) {
-            request.headers_mut().insert(HOST, host);
-        }
-        if !keep_alive {
-            request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        let (head, mut body) = sender.send_request(request).await?.into_parts();
-        while let Some(frame) = body.frame().await {
-            frame?;
-        }
-        Ok((head.status, head.headers))
-    }
-
-    /// The connection that has been idle longest, unless the pool is still to grow. Those that the server closed
-    /// meanwhile are dropped.
+    /// Returns the connection that has been idle longest, unless the pool has not reached its size.
+    /// Connections that the server closed meanwhile are dropped.
     fn take(&self) -> Option<Sender> {
         let mut pool = self.pool();
         while let Some(sender) = pool.idle.pop_front() {
@@ -148,11 +109,12 @@ impl Client {
         None
     }
 
-    /// Puts a connection back into the pool, or counts it as gone if it can't be used again.
-    async fn give_back(&self, sender: Option<Sender>) {
-        // Not ready at once means that the answer said `connection: close`, or that the server is gone.
+    /// Returns a connection to the pool, or counts it as closed if it can't be used again.
+    async fn release(&self, sender: Option<Sender>) {
+        // Not ready at once means that the answer had `connection: close`, or that the server is
+        // gone.
         let ready = match sender {
-            Some(mut sender) => sender.ready().await.is_ok().then_some(sender),
+            Some(mut sender) => sender.ready().await.then_some(sender),
             None => None,
         };
         let mut pool = self.pool();
@@ -166,7 +128,7 @@ impl Client {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The one shared copy of a name or error, so that a long log stays small.
+    /// Returns the shared copy of a name or error, so that a long log stays small.
     fn name(&self, text: &str) -> Arc<str> {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(name) = names.get(text) {
@@ -178,8 +140,8 @@ impl Client {
     }
 }
 
-/// The innermost cause: "connection refused" rather than "client error".
-fn deepest(error: &(dyn Error + 'static)) -> String {
+/// Returns the innermost cause: "connection refused" rather than "client error".
+fn innermost(error: &(dyn Error + 'static)) -> String {
     let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;

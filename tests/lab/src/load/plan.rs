@@ -1,4 +1,4 @@
-//! What to send where.
+//! The plan of a load: what to send, and where.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -6,39 +6,52 @@ use std::time::Duration;
 use http::Uri;
 use thiserror::Error;
 
-/// A load to run. Made by [`Plan::new`], refined by its other methods.
+/// A load to run. Created by [`Plan::new`], refined by its other methods.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// Address that connections go to.
+    /// Address to connect to.
     pub address: SocketAddr,
     /// The `Host` header.
     pub host: String,
-    /// Path and query asked for.
+    /// Path and query.
     pub path: String,
     /// Requests per second, above 0.
     pub rate: f64,
-    /// Share of the requests on kept-alive connections, 0 to 1; the rest uses a new connection each.
+    /// Share of the requests on kept-alive connections, 0 to 1; the others use a new connection
+    /// each.
     pub kept_alive_share: f64,
-    /// Connections kept alive. More are opened while all of them are busy.
+    /// Number of connections kept alive. More are opened while all of them are busy.
     pub connections: usize,
-    /// How long a request may take, connecting included.
+    /// Timeout of a request, including connecting.
     pub timeout: Duration,
+    /// The protocol.
+    pub protocol: Protocol,
 }
 
-/// A target that can't be used.
+/// The protocol of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// GET requests over HTTP/1.1.
+    Http,
+    /// Unary gRPC calls with the path as the method, over HTTP/2 without TLS.
+    Grpc,
+}
+
+/// The error for a target that can't be used.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum PlanError {
     /// Not a URL.
     #[error("{0:?} is not a URL such as http://192.0.2.10:8000")]
     Url(String),
-    /// A URL with something other than an IP address: there is no name service in the lab.
-    #[error("{0:?} must name an IP address, by http")]
+    /// The URL's host is not an IP address: there is no name service in the lab.
+    #[error("{0:?} must have scheme http and an IP address")]
     Address(String),
 }
 
 impl Plan {
-    /// `rate` requests per second to `target`, a URL with an IP address (`http://192.0.2.10:8000/path`): half of them
-    /// on 8 kept-alive connections, with a time-out of 2 s.
+    /// Returns a plan of `rate` requests per second to `target`, a URL with an IP address
+    /// (`http://192.0.2.10:8000/path`): half of them on 8 kept-alive connections, with a timeout of
+    /// 2 s.
     pub fn new(target: &str, rate: f64) -> Result<Self, PlanError> {
         let uri: Uri = target.parse().map_err(|_| PlanError::Url(target.to_owned()))?;
         let refused = || PlanError::Address(target.to_owned());
@@ -56,38 +69,47 @@ impl Plan {
             kept_alive_share: 0.5,
             connections: 8,
             timeout: Duration::from_secs(2),
+            protocol: Protocol::Http,
         })
     }
 
-    /// Asks with this `Host` header, which is what a Gateway routes by.
+    /// Sets the `Host` header, by which a Gateway routes.
     #[must_use]
     pub fn host(mut self, host: &str) -> Self {
         host.clone_into(&mut self.host);
         self
     }
 
-    /// Sends this share (0 to 1) of the requests on kept-alive connections.
+    /// Sets the share (0 to 1) of the requests on kept-alive connections.
     #[must_use]
     pub fn kept_alive(mut self, share: f64) -> Self {
         self.kept_alive_share = share;
         self
     }
 
-    /// Gives up on a request after this long.
+    /// Calls this gRPC method, such as `/demo.Demo/Work`.
+    #[must_use]
+    pub fn grpc(mut self, method: &str) -> Self {
+        method.clone_into(&mut self.path);
+        self.protocol = Protocol::Grpc;
+        self
+    }
+
+    /// Sets the timeout of a request.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// When request `n` (from 0) is due, counted from the start.
+    /// Returns when request `n` (from 0) is due, counted from the start.
     pub(crate) fn due(&self, n: u64) -> Duration {
-        // Exact for any run that fits a lifetime: 2^52 requests.
+        // Exact up to 2^52 requests.
         #[allow(clippy::cast_precision_loss)]
         Duration::from_secs_f64(n as f64 / self.rate)
     }
 
-    /// Whether request `n` (from 0) goes over a kept-alive connection; evenly spread.
+    /// Returns whether request `n` (from 0) uses a kept-alive connection; these are evenly spread.
     pub(crate) fn keeps_alive(&self, n: u64) -> bool {
         #[allow(clippy::cast_precision_loss)]
         let upto = |n: u64| (n as f64 * self.kept_alive_share).floor();
@@ -110,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn names_and_other_schemes_are_refused() {
+    fn host_names_and_other_schemes_are_rejected() {
         assert!(matches!(Plan::new("http://web.default/", 1.0), Err(PlanError::Address(_))));
         assert!(matches!(Plan::new("https://10.96.0.7/", 1.0), Err(PlanError::Address(_))));
         assert!(matches!(Plan::new("/just/a/path", 1.0), Err(PlanError::Url(_))));

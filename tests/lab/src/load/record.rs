@@ -1,4 +1,4 @@
-//! The log of a load that ran.
+//! The log of a finished load.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::{Count, Sample, Tally};
 
-/// How many failures a summary names.
+/// Number of failures in a summary.
 const SHOWN: usize = 5;
 
-/// A load's whole log, in the order in which requests were sent.
+/// The complete log of a load, in the order in which requests were sent.
 #[derive(Debug, Clone)]
 pub struct Record {
     started: Timestamp,
@@ -21,14 +21,14 @@ pub struct Record {
     unlogged: Tally,
 }
 
-/// How late the generator itself was in sending.
+/// The delay with which the generator sent requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Lag {
     /// Median.
     pub p50: Duration,
-    /// 99 of 100 requests were at most this late.
+    /// 99th percentile.
     pub p99: Duration,
-    /// The latest.
+    /// Maximum.
     pub max: Duration,
 }
 
@@ -41,89 +41,91 @@ impl fmt::Display for Lag {
 }
 
 impl Record {
-    /// Orders `samples` by the time they were sent. `unlogged` counts what there was no room to log.
+    /// Orders `samples` by the time they were sent. `unlogged` counts the requests that did not fit
+    /// in the log.
     pub(crate) fn new(started: Timestamp, mut samples: Vec<Sample>, unlogged: Tally) -> Self {
         samples.sort_by_key(|sample| sample.sent);
         Self { started, samples, unlogged }
     }
 
-    /// When the load began; samples count from here.
+    /// Returns when the load began; times of samples count from here.
     pub fn started(&self) -> Timestamp {
         self.started
     }
 
-    /// The wall-clock time at `since` after the start.
+    /// Returns the wall-clock time at `since` after the start.
     pub fn at(&self, since: Duration) -> Timestamp {
         self.started + since
     }
 
-    /// Every logged request, in the order in which they were sent.
+    /// Returns every logged request, in the order in which they were sent.
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
 
-    /// Requests that ended, also those beyond the log's limit.
+    /// Returns the number of requests that ended, including those beyond the log's limit.
     pub fn requests(&self) -> u64 {
         self.samples.len() as u64 + self.unlogged.total.requests
     }
 
-    /// Requests that failed, also those beyond the log's limit.
+    /// Returns the number of requests that failed, including those beyond the log's limit.
     pub fn failed(&self) -> u64 {
         self.failures().count() as u64 + self.unlogged.total.failed
     }
 
-    /// Requests that were answered, but too many to be logged; 0 in any run of ordinary length.
+    /// Returns the number of requests that did not fit in the log; 0 in any run of ordinary length.
     pub fn unlogged(&self) -> u64 {
         self.unlogged.total.requests
     }
 
-    /// The logged requests that failed, earliest first; each prints as a line.
+    /// Returns the logged requests that failed, earliest first; each prints as a line.
     pub fn failures(&self) -> impl Iterator<Item = &Sample> {
         self.samples.iter().filter(|sample| sample.outcome.failed())
     }
 
-    /// Failed requests that no version answered: a router's 502, a refused or broken connection, a time-out. These
-    /// are an outage's, not the application's.
+    /// Returns the number of failed requests that no version answered: a router's 502, a refused or
+    /// broken connection, a timeout. These indicate an outage, not an error of the application.
     pub fn lost(&self) -> u64 {
         self.failures().filter(|sample| !sample.bad_answer()).count() as u64 + self.unlogged.lost()
     }
 
-    /// Counts of all logged requests.
+    /// Returns counts of all logged requests.
     pub fn tally(&self) -> Tally {
         self.samples.iter().collect()
     }
 
-    /// Counts of the logged requests that ended within `window`.
+    /// Returns counts of the logged requests that ended within `window`.
     pub fn during(&self, window: Range<Timestamp>) -> Tally {
         self.samples.iter().filter(|sample| window.contains(&self.at(sample.ended()))).collect()
     }
 
-    /// Counts by the version that answered.
+    /// Returns counts by the version that answered.
     pub fn by_version(&self) -> BTreeMap<Arc<str>, Count> {
         self.tally().by_version
     }
 
-    /// The share (0 to 1) of `version` in the answers of `window` that carried a version; none if there were none.
+    /// Returns the share (0 to 1) of `version` in the answers of `window` that have a version, or
+    /// `None` if there are none.
     pub fn share(&self, version: &str, window: Range<Timestamp>) -> Option<f64> {
         self.during(window).share(version)
     }
 
-    /// When the first answer of `version` came.
+    /// Returns the time of the first answer of `version`.
     pub fn first(&self, version: &str) -> Option<Timestamp> {
         self.ends(version, |_| true).min()
     }
 
-    /// When the last answer of `version` came.
+    /// Returns the time of the last answer of `version`.
     pub fn last(&self, version: &str) -> Option<Timestamp> {
         self.ends(version, |_| true).max()
     }
 
-    /// When the first failed answer of `version` came.
+    /// Returns the time of the first failed answer of `version`.
     pub fn first_bad(&self, version: &str) -> Option<Timestamp> {
         self.ends(version, Sample::bad_answer).min()
     }
 
-    /// When the last failed answer of `version` came.
+    /// Returns the time of the last failed answer of `version`.
     pub fn last_bad(&self, version: &str) -> Option<Timestamp> {
         self.ends(version, Sample::bad_answer).max()
     }
@@ -135,14 +137,16 @@ impl Record {
             .map(|sample| self.at(sample.ended()))
     }
 
-    /// How late requests were sent. A large lag says that this machine was too busy, not that the server failed.
+    /// Returns how late requests were sent. A large lag means that this machine was too busy, not
+    /// that the server failed.
     pub fn lag(&self) -> Lag {
         let late =
             percentiles(self.samples.iter().map(|sample| sample.sent.saturating_sub(sample.scheduled)));
         Lag { p50: late(50), p99: late(99), max: late(100) }
     }
 
-    /// How long answered requests took: the `percent`th percentile (0 to 100), zero without answers.
+    /// Returns the `percent`th percentile (0 to 100) of the latency of answered requests, zero
+    /// without answers.
     pub fn latency(&self, percent: usize) -> Duration {
         percentiles(
             self.samples.iter().filter(|sample| !sample.outcome.failed()).map(|sample| sample.latency),
@@ -150,7 +154,7 @@ impl Record {
     }
 }
 
-/// Nearest-rank percentiles.
+/// Returns a function for nearest-rank percentiles.
 fn percentiles(times: impl Iterator<Item = Duration>) -> impl Fn(usize) -> Duration {
     let mut times: Vec<Duration> = times.collect();
     times.sort_unstable();
@@ -165,7 +169,7 @@ impl fmt::Display for Record {
         let last = self.samples.last().map(|sample| sample.sent).unwrap_or_default();
         writeln!(
             f,
-            "{} failed of {} requests in {:.1} s ({} answered badly, {} lost on the way)",
+            "{} failed of {} requests in {:.1} s ({} answered with an error, {} lost)",
             self.failed(),
             self.requests(),
             last.as_secs_f64(),
@@ -178,21 +182,21 @@ impl fmt::Display for Record {
         let ms = |percent| self.latency(percent).as_secs_f64() * 1e3;
         writeln!(
             f,
-            "  latency: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; own lag: {}",
+            "  latency: p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms; lag of the generator: {}",
             ms(50),
             ms(99),
             ms(100),
             self.lag()
         )?;
         if self.unlogged() > 0 {
-            writeln!(f, "  {} requests more than the log holds", self.unlogged())?;
+            writeln!(f, "  {} more requests did not fit in the log", self.unlogged())?;
         }
         for failure in self.failures().take(SHOWN) {
             writeln!(f, "  {failure}")?;
         }
         let more = self.failures().count().saturating_sub(SHOWN);
         if more > 0 {
-            writeln!(f, "  and {more} failures more")?;
+            writeln!(f, "  and {more} more failures")?;
         }
         Ok(())
     }
@@ -234,14 +238,14 @@ mod tests {
     }
 
     #[test]
-    fn bad_answers_and_lost_requests_are_told_apart() {
+    fn bad_answers_and_lost_requests_are_counted_separately() {
         let record = record();
         assert_eq!((record.requests(), record.failed(), record.lost()), (6, 3, 1));
         assert_eq!(record.by_version()["v2"], Count { requests: 3, failed: 2 });
     }
 
     #[test]
-    fn first_and_last_are_in_order_of_time_whatever_the_order_of_logging() {
+    fn first_and_last_follow_the_time_not_the_order_of_logging() {
         let record = record();
         assert_eq!((record.first("v2"), record.last("v2")), (Some(after(200)), Some(after(400))));
         assert_eq!((record.first_bad("v2"), record.last_bad("v2")), (Some(after(300)), Some(after(400))));
@@ -249,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_counts_the_answers_of_its_window_that_carry_a_version() {
+    fn a_share_counts_the_answers_in_its_window_that_have_a_version() {
         let record = record();
         assert_eq!(record.share("v2", after(0)..after(1000)), Some(0.6));
         assert_eq!(record.share("v2", after(150)..after(450)), Some(1.0));
@@ -257,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn the_generator_s_own_lag_is_no_latency() {
+    fn the_lag_of_the_generator_is_not_latency() {
         let record = record();
         assert_eq!(record.lag(), Lag { p50: MS, p99: MS, max: MS });
         assert_eq!(record.latency(50), MS * 9);

@@ -1,4 +1,4 @@
-//! A load while it runs.
+//! A running load.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use super::client::Client;
 use super::{Plan, Record, Sample, Tally};
 
-/// Requests logged at most (about 200 MB); what comes after is only counted.
+/// The maximum number of logged requests (about 200 MB); later ones are only counted.
 const LOGGED: usize = 2_000_000;
 
 /// Starts loads.
@@ -34,7 +34,8 @@ struct Log {
 }
 
 impl Load {
-    /// Starts to send as `plan` says, on the current tokio runtime, until [`Running::stop`].
+    /// Starts to send requests according to `plan`, on the current tokio runtime, until
+    /// [`Running::stop`].
     pub fn start(plan: Plan) -> Running {
         let (stop, stopped) = watch::channel(false);
         let log = Arc::new(Mutex::new(Log::default()));
@@ -57,7 +58,7 @@ async fn pace(plan: Plan, started: Instant, log: Arc<Mutex<Log>>, mut stopped: w
         let (client, log, keep_alive) = (Arc::clone(&client), Arc::clone(&log), plan.keeps_alive(n));
         flying.spawn(async move {
             let sent = started.elapsed();
-            let answer = client.ask(keep_alive).await;
+            let answer = client.send(keep_alive).await;
             let sample = Sample {
                 scheduled,
                 sent,
@@ -71,7 +72,7 @@ async fn pace(plan: Plan, started: Instant, log: Arc<Mutex<Log>>, mut stopped: w
         });
         while flying.try_join_next().is_some() {}
     }
-    // Each ends within the plan's time-out.
+    // Each ends within the plan's timeout.
     while flying.join_next().await.is_some() {}
 }
 
@@ -87,27 +88,28 @@ impl Log {
 }
 
 impl Running {
-    /// Counts since the start.
+    /// Returns counts since the start.
     pub fn tally(&self) -> Tally {
         lock(&self.log).tally.clone()
     }
 
-    /// Counts of the requests that ended within the last `window`.
+    /// Returns counts of the requests that ended within the last `window`.
     pub fn recent(&self, window: Duration) -> Tally {
         let since = self.started.1.elapsed().saturating_sub(window);
-        // Requests are logged as they end, so the newest stand at the end.
+        // Requests are logged when they end, so the newest are at the end.
         lock(&self.log).samples.iter().rev().take_while(|sample| sample.ended() >= since).collect()
     }
 
-    /// When it began.
+    /// Returns when it began.
     pub fn started(&self) -> Timestamp {
         self.started.0
     }
 
-    /// Sends no more, waits for the answers still due (at most the plan's time-out) and returns the log.
+    /// Stops sending, waits for outstanding answers (at most the plan's timeout) and returns the
+    /// log.
     pub async fn stop(mut self) -> Record {
         self.stop.send_replace(true);
-        // It only fails if it panicked or the runtime ends; what was logged is still worth returning.
+        // This only fails after a panic or at the end of the runtime; the log is still valid.
         let _ = (&mut self.pace).await;
         let log = std::mem::take(&mut *lock(&self.log));
         Record::new(self.started.0, log.samples, log.unlogged)

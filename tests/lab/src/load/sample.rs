@@ -1,4 +1,4 @@
-//! One request and what became of it.
+//! One request and its outcome.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The connection that a request used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Connection {
-    /// Made for this request and closed after it.
+    /// Opened for this request and closed after it.
     New,
     /// From the pool of kept-alive connections, just opened.
     Opened,
@@ -15,21 +15,21 @@ pub enum Connection {
     Kept,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// An answer with this status.
     Status(u16),
-    /// No connection could be made.
+    /// No connection could be opened.
     Refused(Arc<str>),
     /// The connection broke before the answer was complete.
     Broken(Arc<str>),
-    /// No complete answer in time.
+    /// There was no complete answer within the timeout.
     TimedOut,
 }
 
 impl Outcome {
-    /// Anything but a complete 2xx answer.
+    /// Returns true for anything but a complete 2xx answer.
     pub fn failed(&self) -> bool {
         !matches!(self, Self::Status(200..=299))
     }
@@ -51,28 +51,28 @@ impl fmt::Display for Outcome {
 pub struct Sample {
     /// When it was due.
     pub scheduled: Duration,
-    /// When it was sent: the difference is the generator's own lag, no fault of the server's.
+    /// When it was sent; the difference from `scheduled` is the generator's lag, not the server's.
     pub sent: Duration,
     /// From sending to the last byte of the answer, or to its failure.
     pub latency: Duration,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// Which kind of connection it used.
+    /// The kind of connection it used.
     pub connection: Connection,
-    /// The version that answered (header `x-version`); none where a proxy answered by itself.
+    /// The version that answered (header `x-version`); `None` if a proxy answered.
     pub version: Option<Arc<str>>,
     /// The pod that answered (header `x-pod`).
     pub pod: Option<Arc<str>>,
 }
 
 impl Sample {
-    /// When it was answered or failed, from the start of the load.
+    /// Returns when it was answered or failed, from the start of the load.
     pub fn ended(&self) -> Duration {
         self.sent + self.latency
     }
 
-    /// Whether the application itself answered with an error, as opposed to losing the request: a failed answer that
-    /// carries a version.
+    /// Returns whether the application answered with an error: the request failed, and its answer
+    /// has a version.
     pub fn bad_answer(&self) -> bool {
         self.outcome.failed() && self.version.is_some()
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use super::Sample;
 
-/// How many requests, and how many of them failed.
+/// A number of requests, and how many of them failed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Count {
-    /// All of them.
+    /// All requests.
     pub requests: u64,
-    /// Those that failed.
+    /// Failed requests.
     pub failed: u64,
 }
 
@@ -21,12 +21,13 @@ impl Count {
     }
 }
 
-/// Counts over some stretch of time.
+/// Counts over a period.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests that ended, and those of them that failed, whoever answered.
+    /// Requests that ended, whoever answered.
     pub total: Count,
-    /// Failed requests that the application itself answered (they carry a version); the others were lost on the way.
+    /// Failed requests that the application answered (they have a version); the other failed
+    /// requests were lost.
     pub bad_answers: u64,
     /// By the version that answered.
     pub by_version: BTreeMap<Arc<str>, Count>,
@@ -35,7 +36,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Counts one more.
+    /// Counts a request.
     pub fn add(&mut self, sample: &Sample) {
         let failed = sample.outcome.failed();
         self.total.add(failed);
@@ -47,12 +48,14 @@ impl Tally {
         }
     }
 
-    /// Failed requests that no version answered: refused, broken, timed out, or answered by a proxy.
+    /// Returns the number of failed requests that no version answered: refused, broken, timed out,
+    /// or answered by a proxy.
     pub fn lost(&self) -> u64 {
         self.total.failed - self.bad_answers
     }
 
-    /// The share (0 to 1) of `version` in the answers that carried a version; none if there were none.
+    /// Returns the share (0 to 1) of `version` in the answers that have a version, or `None` if
+    /// there are none.
     pub fn share(&self, version: &str) -> Option<f64> {
         let all: u64 = self.by_version.values().map(|count| count.requests).sum();
         let own = self.by_version.get(version).map_or(0, |count| count.requests);

@@ -1,4 +1,4 @@
-//! The load generator against the demo app, over loopback.
+//! Tests of the load generator with the demo app, over loopback.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -44,7 +44,7 @@ async fn a_healthy_app_loses_no_request_of_either_kind() {
     assert_eq!(record.failed(), 0, "{record}");
     assert!(record.requests() >= live.total.requests && record.requests() <= 102, "{record}");
     let of = |kind| record.samples().iter().filter(|sample| sample.connection == kind).count() as u64;
-    assert_eq!(of(Connection::Opened), 8, "the pool grows to its size and stays");
+    assert_eq!(of(Connection::Opened), 8, "the pool grows to its size and keeps it");
     assert!(of(Connection::Kept) > 0);
     assert!(of(Connection::New).abs_diff(record.requests() / 2) <= 1);
     assert_eq!(record.share("v1", record.started()..record.at(Duration::from_mins(1))), Some(1.0));
@@ -52,7 +52,7 @@ async fn a_healthy_app_loses_no_request_of_either_kind() {
 }
 
 #[tokio::test]
-async fn deliberate_errors_are_counted_apart_from_lost_requests() {
+async fn errors_of_the_app_are_counted_separately_from_lost_requests() {
     let (address, _end, _task) = app(&[("ERROR_RATE", "0.25")]).await;
     let running = Load::start(plan(address, 100.0));
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -65,16 +65,16 @@ async fn deliberate_errors_are_counted_apart_from_lost_requests() {
 }
 
 #[tokio::test]
-async fn an_app_that_is_asked_to_end_serves_on_and_then_loses_nothing_in_flight() {
+async fn a_terminated_app_drains_without_losing_a_request() {
     let (address, end, task) = app(&[("LATENCY", "50ms")]).await;
     let running = Load::start(plan(address, 50.0));
     tokio::time::sleep(Duration::from_millis(200)).await;
     end.send(()).unwrap();
-    // As a router would: take the traffic away while the app still serves.
+    // As a router does: withdraw the traffic while the app still serves.
     tokio::time::sleep(DRAIN.mul_f64(0.9)).await;
     let record = running.stop().await;
     assert_eq!(record.failed(), 0, "{record}");
-    // While it drains, it tells clients to leave: connections are opened anew.
+    // A draining app closes connections, so new ones are opened.
     assert!(record.samples().iter().filter(|sample| sample.connection == Connection::Opened).count() > 20);
     task.await.unwrap().unwrap();
     assert!(tokio::net::TcpStream::connect(address).await.is_err());
@@ -92,7 +92,7 @@ async fn a_crash_shows_as_broken_and_refused_requests() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_nothing_times_out_and_a_kept_connection_that_breaks_is_a_failure() {
+async fn a_silent_server_times_out_and_a_broken_kept_connection_is_a_failure() {
     // Answers the first request of each connection, then closes at the next one.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -123,4 +123,23 @@ async fn a_server_that_says_nothing_times_out_and_a_kept_connection_that_breaks_
     let record = running.stop().await;
     assert!(record.requests() >= 3);
     assert!(record.samples().iter().all(|sample| sample.outcome == Outcome::TimedOut), "{record}");
+}
+
+#[tokio::test]
+async fn grpc_calls_are_counted_as_requests_and_fail_by_their_status() {
+    let (address, _end, _task) = app(&[]).await;
+    let running = Load::start(plan(address, 200.0).grpc("/demo.Demo/Work"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let record = running.stop().await;
+    assert_eq!(record.failed(), 0, "{record}");
+    assert!(record.requests() >= 20, "{record}");
+    assert_eq!(record.tally().by_version.keys().map(|version| &**version).collect::<Vec<_>>(), ["v1"]);
+    assert!(record.samples().iter().any(|sample| sample.connection == Connection::Kept));
+
+    let (address, _end, _task) = app(&[("ERROR_RATE", "1")]).await;
+    let running = Load::start(plan(address, 100.0).grpc("/demo.Demo/Work"));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let record = running.stop().await;
+    assert_eq!(record.failed(), record.requests(), "{record}");
+    assert_eq!(record.tally().lost(), 0, "answered with an error: {record}");
 }

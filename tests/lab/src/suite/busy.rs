@@ -1,8 +1,8 @@
-//! How busy the machine's processors are.
+//! The load of the machine's processors.
 
 use std::fs;
 
-/// Processor time of the whole machine since its boot, in clock ticks.
+/// Processor time of the whole machine since it booted, in clock ticks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticks {
     idle: u64,
@@ -10,19 +10,21 @@ pub(super) struct Ticks {
 }
 
 impl Ticks {
-    /// Until now; `None` when the kernel doesn't say.
+    /// Returns the current value, or `None` if the kernel does not report it.
     pub(super) fn now() -> Option<Self> {
         Self::parse(&fs::read_to_string("/proc/stat").ok()?)
     }
 
-    /// The first line sums up all processors: user, nice, system, idle, iowait, irq, softirq, steal.
+    /// Parses the first line, which sums up all processors: user, nice, system, idle, iowait, irq,
+    /// softirq, steal.
     fn parse(stat: &str) -> Option<Self> {
         let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_ascii_whitespace().take(8);
         let ticks: Vec<u64> = fields.map(str::parse).collect::<Result<_, _>>().ok()?;
         Some(Self { idle: ticks.get(3)? + ticks.get(4)?, all: ticks.iter().sum() })
     }
 
-    /// The share of the time since `began` in which the processors had work, whoever gave it to them.
+    /// Returns the share of the time since `began` in which the processors were busy, with whatever
+    /// work.
     #[allow(clippy::cast_precision_loss, reason = "a share needs no more precision")]
     pub(super) fn busy_since(self, began: Self) -> f64 {
         let all = self.all.saturating_sub(began.all);
@@ -36,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_neither_idle_nor_waiting_for_the_disk_is_busy() {
+    fn time_that_is_neither_idle_nor_iowait_is_busy() {
         let began = Ticks::parse("cpu  100 0 100 700 100 0 0 0 50 0\ncpu0 1 2").expect("ticks");
         let ended = Ticks::parse("cpu  130 0 120 740 105 0 5 0 90 0\n").expect("ticks");
         assert!((ended.busy_since(began) - 0.55).abs() < 1e-9);
@@ -45,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn this_machine_says_how_busy_it_is() {
+    fn this_machine_reports_its_processor_time() {
         assert!(Ticks::now().is_some());
     }
 }

@@ -1,8 +1,9 @@
-//! How long each test took when it last passed, kept in the lab's cache for the order of the next run.
+//! The duration of each test's last successful run, kept in the lab's cache for the order of the
+//! next run.
 
 use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
-/// The durations that a file holds; none if it can't be read.
+/// Returns the durations in a file; none if it can't be read.
 pub(super) fn read(file: &Path) -> BTreeMap<String, Duration> {
     let text = fs::read_to_string(file).unwrap_or_default();
     let seconds: BTreeMap<String, f64> = serde_json::from_str(&text).unwrap_or_default();
@@ -10,7 +11,7 @@ pub(super) fn read(file: &Path) -> BTreeMap<String, Duration> {
     seconds.into_iter().filter_map(sound).collect()
 }
 
-/// Puts these durations in the place of the file's; others stay.
+/// Replaces these durations in the file; others remain.
 pub(super) fn write(file: &Path, new: impl IntoIterator<Item = (String, Duration)>) -> io::Result<()> {
     let mut all = read(file);
     all.extend(new);
@@ -26,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_replaces_its_own_durations_and_keeps_the_others() {
+    fn a_run_replaces_only_the_durations_of_its_tests() {
         let file = std::env::temp_dir().join(format!("lab-history-{}.json", std::process::id()));
         let seconds = |name: &str, s| (name.to_owned(), Duration::from_secs(s));
         assert!(read(&file).is_empty());
@@ -34,7 +35,7 @@ mod tests {
         write(&file, [seconds("b", 3)]).expect("written");
         assert_eq!(read(&file), BTreeMap::from([seconds("a", 1), seconds("b", 3)]));
         fs::write(&file, "{\"a\": -1, \"b\": 4}").expect("written");
-        assert_eq!(read(&file), BTreeMap::from([seconds("b", 4)]), "a negative duration is none");
+        assert_eq!(read(&file), BTreeMap::from([seconds("b", 4)]), "a negative duration is ignored");
         fs::remove_file(file).expect("removed");
     }
 }

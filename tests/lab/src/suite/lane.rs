@@ -1,4 +1,4 @@
-//! Lanes: each is a lab and the tests that run on it, some of them at once.
+//! Lanes: a lane is a lab and the tests that run on it, several at once.
 
 use std::{
     num::NonZeroUsize,
@@ -7,7 +7,11 @@ use std::{
     thread,
 };
 
-use super::{Error, queue::Queue, run::Run};
+use super::{
+    Error,
+    queue::{End, Queue},
+    run::{Attempt, Run},
+};
 use crate::paths::Layout;
 
 /// Tests that run on one lab.
@@ -16,20 +20,20 @@ pub(super) struct Lane<'a> {
     pub(super) layout: &'a Layout,
     /// The tests.
     pub(super) queue: Queue,
-    /// How many of them run at once.
+    /// The number of tests that run at once.
     pub(super) width: NonZeroUsize,
 }
 
-/// Runs the tests of all lanes, the lanes side by side; `ended` sees each test when it ends.
+/// Runs the tests of all lanes, the lanes concurrently. Calls `ended` with each test that ends.
 pub(super) fn run_all(
     lanes: &[Lane<'_>],
     program: &Path,
     ended: impl Fn(&Run) + Sync,
 ) -> Result<Vec<Run>, Error> {
-    let worker = |lane: &Lane<'_>| {
+    let work = |lane: &Lane<'_>, end: End| {
         let mut done = Vec::new();
-        while let Some(name) = lane.queue.next() {
-            let run = Run::of(&name, program, lane.layout)?;
+        while let Some(name) = lane.queue.next(end) {
+            let run = Run::of(&name, Attempt::First, program, lane.layout)?;
             ended(&run);
             done.push(run);
         }
@@ -38,9 +42,10 @@ pub(super) fn run_all(
     let all = Mutex::new(Ok(Vec::new()));
     thread::scope(|scope| {
         for lane in lanes {
-            for _ in 0..lane.width.get() {
-                scope.spawn(|| {
-                    let done = worker(lane);
+            for worker in 0..lane.width.get() {
+                let (all, work) = (&all, &work);
+                scope.spawn(move || {
+                    let done = work(lane, End::of(worker));
                     let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
                     match (&mut *all, done) {
                         (Ok(all), Ok(done)) => all.extend(done),

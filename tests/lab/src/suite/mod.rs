@@ -1,8 +1,8 @@
-//! `cargo lab test`: first what needs no lab, then the tests that run on one.
+//! `cargo lab test`: runs the tests that need no lab first, then those that run on one.
 //!
-//! Each test on the lab is a process of its own. Most run side by side on one lab, each in a Kubernetes
-//! namespace of its own. Those that disturb the whole lab run meanwhile on a second one, one at a time;
-//! those that measure time run at the end, with nothing beside them.
+//! Each test on the lab is a separate process. Most run concurrently on one lab, each in a separate
+//! Kubernetes namespace. Those that disturb the whole lab run at the same time on a second lab, one
+//! at a time. Those that measure time run at the end, with nothing else running.
 
 mod busy;
 mod case;
@@ -25,86 +25,86 @@ use std::{
 };
 
 use busy::Ticks;
-use case::Place;
+use case::Isolation;
 use lane::Lane;
 use plain::Programs;
 use queue::Queue;
 use report::Phases;
-use run::{Outcome, Run};
+use run::{Attempt, Outcome, Run};
 
 use crate::{errors::Error as LabError, machine, paths::Layout, say};
 
-/// How many tests run at once on the lab that they share, unless [`WIDTH`] says otherwise. With six, and
-/// one on the second lab, two processors are 95 % busy: more would only make verdicts late.
+/// The number of tests that run at once on the shared lab, unless [`WIDTH`] is set. With six, and
+/// one on the second lab, two processors are 95 % busy: more would only delay rollouts.
 const SIDE_BY_SIDE: NonZeroUsize = NonZeroUsize::new(5).unwrap();
-/// Says how many tests run at once.
+/// The environment variable for the number of tests that run at once.
 const WIDTH: &str = "LAB_TESTS_AT_ONCE";
 /// The test program of the tests on the lab.
 const ON_LAB: &str = "on_lab";
-/// More failures than this are not tried again: then something is wrong that a second try would only
-/// take long to show.
-const TRIED_AGAIN: usize = 10;
+/// Failed tests are not retried if there are more than this: then a retry would only take long to
+/// show the same error.
+const MAX_RETRIES: usize = 10;
 
-/// Why the tests could not be run, or didn't pass.
+/// The reason why the tests could not be run, or did not pass.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program could not be run.
     #[error("cannot run {}", program.display())]
     Run {
-        /// Which.
+        /// The program.
         program: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// A file or folder could not be read or written.
+    /// A file or directory could not be read or written.
     #[error("cannot read or write {}", path.display())]
     File {
-        /// Where.
+        /// Its path.
         path: PathBuf,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
-    /// Nothing to run.
+    /// No test matches the filter.
     #[error("no test on the lab has a name that contains {filter:?}")]
     NoMatch {
-        /// What was asked for.
+        /// The filter.
         filter: String,
     },
-    /// The variable that says how many tests run at once holds no number.
-    #[error("{WIDTH} is no number from 1: {value:?}")]
+    /// The variable for the number of tests that run at once is not a number.
+    #[error("{WIDTH} must be a whole number of at least 1, but is {value:?}")]
     Width {
-        /// What it holds.
+        /// Its value.
         value: String,
     },
-    /// A lab for the tests did not come up, or did not end.
+    /// A lab for the tests did not start, or did not stop.
     #[error("`cargo lab --name {name} {command}` failed")]
     Lab {
         /// Its name.
         name: String,
-        /// What it should do.
+        /// The command that failed.
         command: &'static str,
     },
     /// The list of unsteady tests breaks its rules.
-    #[error("the list of unsteady tests (tests/lab/src/suite/unsteady.rs): {}", faults.join("; "))]
+    #[error("the list of unsteady tests (tests/lab/src/suite/unsteady.rs) is invalid: {}", faults.join("; "))]
     Unsteady {
-        /// In which ways.
+        /// The violations.
         faults: Vec<String>,
     },
     /// At least one test failed.
-    #[error("failed: {}; the lab is still up (cargo lab shell), its logs are in {}", what.join(", "), logs.display())]
+    #[error("failed: {}; the lab still runs (cargo lab shell), its logs are in {}", what.join(", "), logs.display())]
     Failed {
-        /// Which of the runs.
+        /// The failed groups of tests.
         what: Vec<&'static str>,
-        /// Where to look.
+        /// The directory of the logs.
         logs: PathBuf,
     },
 }
 
-/// Runs the tests; with a filter only those on the lab whose name contains it.
+/// Runs the tests; with a filter, only those on the lab whose name contains it.
 pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
     let mut phases = Phases::new();
     let width = width()?;
-    // Rather now than after the first ten minutes.
+    // Fail now rather than after the first ten minutes.
     machine::ensure(layout)?;
     let programs = match filter {
         None => Programs::build()?,
@@ -136,8 +136,8 @@ pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
     let busy = began.1.zip(Ticks::now()).map(|(began, now)| now.busy_since(began));
     let totals = report::totals(&runs, began.0.elapsed(), busy);
     phases.end("tests on the labs");
-    let lost = suite.judge(&runs)?;
-    phases.end("second tries");
+    let lost = suite.retry(&runs)?;
+    phases.end("retries");
     tables::show(&suite.labs())?;
     println!("\n{}\n{totals}\n{}", report::slowest(&runs), phases.line());
     let filtered = names.len() - runs.len();
@@ -148,67 +148,70 @@ pub fn test(layout: &Layout, filter: Option<&str>) -> Result<(), LabError> {
     if failed.is_empty() { Ok(()) } else { Err(Error::Failed { what: failed, logs: layout.logs() }.into()) }
 }
 
-/// How many tests run at once on the lab that they share.
+/// Returns the number of tests that run at once on the shared lab.
 fn width() -> Result<NonZeroUsize, Error> {
     let Ok(value) = std::env::var(WIDTH) else { return Ok(SIDE_BY_SIDE) };
     value.parse().map_err(|_| Error::Width { value })
 }
 
-/// The tests on the lab, by the place where each runs.
+/// The tests on the lab, by isolation.
 struct Suite<'a> {
     layout: &'a Layout,
     second: Layout,
     program: &'a Path,
     width: NonZeroUsize,
-    places: BTreeMap<Place, Vec<String>>,
+    isolations: BTreeMap<Isolation, Vec<String>>,
 }
 
 impl<'a> Suite<'a> {
     fn new(layout: &'a Layout, program: &'a Path, chosen: Vec<String>, width: NonZeroUsize) -> Self {
-        let mut places: BTreeMap<Place, Vec<String>> = BTreeMap::new();
+        let mut isolations: BTreeMap<Isolation, Vec<String>> = BTreeMap::new();
         for name in chosen {
-            places.entry(Place::of(&name)).or_default().push(name);
+            isolations.entry(Isolation::of(&name)).or_default().push(name);
         }
-        Self { layout, second: layout.beside(), program, width, places }
+        Self { layout, second: layout.beside(), program, width, isolations }
     }
 
-    /// The lab on which tests of a place run: a second one is needed only where the first is in use.
-    fn lab(&self, place: Place) -> &Layout {
-        let used = self.places.contains_key(&Place::Beside);
-        if place == Place::Alone && used { &self.second } else { self.layout }
+    /// Returns the lab for tests of an isolation: a second one is needed only if the first is in
+    /// use.
+    fn lab(&self, isolation: Isolation) -> &Layout {
+        let used = self.isolations.contains_key(&Isolation::Shared);
+        if isolation == Isolation::Exclusive && used { &self.second } else { self.layout }
     }
 
-    /// The labs that the tests need.
+    /// Returns the labs that the tests need.
     fn labs(&self) -> Vec<Layout> {
         let mut labs = vec![self.layout.clone()];
-        if self.places.keys().any(|place| self.lab(*place).name() != self.layout.name()) {
+        if self.isolations.keys().any(|isolation| self.lab(*isolation).name() != self.layout.name()) {
             labs.push(self.second.clone());
         }
         labs
     }
 
-    /// Brings the labs up, one after the other: what the first one builds the others find.
+    /// Starts the labs, one after the other: the later ones use what the first one builds.
     fn up(&self) -> Result<(), Error> {
         for layout in self.labs() {
             lab(&layout, "up")?;
-            tables::forget(&layout)?;
+            tables::clear(&layout)?;
         }
         Ok(())
     }
 
-    /// Runs all tests, each in its place.
+    /// Runs all tests, each with its isolation.
     fn run(&mut self) -> Result<Vec<Run>, Error> {
         let file = self.layout.durations();
         let durations = history::read(&file);
         let mut runs = Vec::new();
-        for places in [&[Place::Beside, Place::Alone][..], &[Place::Quiet]] {
+        for isolations in [&[Isolation::Shared, Isolation::Exclusive][..], &[Isolation::Quiet]] {
             let lanes: Vec<Lane<'_>> =
-                places.iter().filter_map(|place| self.lane(*place, &durations)).collect();
-            let alone = places.contains(&Place::Alone) && self.labs().len() > 1;
+                isolations.iter().filter_map(|isolation| self.lane(*isolation, &durations)).collect();
+            let exclusive = isolations.contains(&Isolation::Exclusive) && self.labs().len() > 1;
             let done = lane::run_all(&lanes, self.program, |run| print!("{}", run.report()))?;
-            // Of no more use, it would take processor time from what comes next.
-            let sound = |run: &Run| run.outcome == Outcome::Passed || Place::of(&run.name) != Place::Alone;
-            if alone && done.iter().all(sound) {
+            // It is no longer needed, and would take processor time from the next tests.
+            let sound = |run: &Run| {
+                run.outcome == Outcome::Passed || Isolation::of(&run.name) != Isolation::Exclusive
+            };
+            if exclusive && done.iter().all(sound) {
                 lab(&self.second, "down")?;
             }
             runs.extend(done);
@@ -219,38 +222,47 @@ impl<'a> Suite<'a> {
         Ok(runs)
     }
 
-    /// The lane of a place, if it has tests.
-    fn lane(&self, place: Place, durations: &BTreeMap<String, Duration>) -> Option<Lane<'_>> {
-        let names = self.places.get(&place)?.clone();
-        let (layout, count) = (self.lab(place), names.len());
-        let width = if place == Place::Beside { self.width } else { NonZeroUsize::MIN };
+    /// Returns the lane of an isolation, if it has tests.
+    fn lane(&self, isolation: Isolation, durations: &BTreeMap<String, Duration>) -> Option<Lane<'_>> {
+        let names = self.isolations.get(&isolation)?.clone();
+        let (layout, count) = (self.lab(isolation), names.len());
+        let width = if isolation == Isolation::Shared { self.width } else { NonZeroUsize::MIN };
         let name = layout.name();
-        match place {
-            Place::Beside => say(format_args!("on lab {name}: {count} tests, {width} at once")),
-            Place::Alone => say(format_args!("on lab {name}: {count} tests that disturb it, one at a time")),
-            Place::Quiet => say(format_args!("on lab {name}, by itself: {count} tests that measure time")),
+        match isolation {
+            Isolation::Shared => say(format_args!("on lab {name}: {count} tests, {width} at once")),
+            Isolation::Exclusive => {
+                say(format_args!("on lab {name}: {count} tests that disturb it, one at a time"));
+            }
+            Isolation::Quiet => {
+                say(format_args!(
+                    "on lab {name}, with nothing else running: {count} tests that measure time"
+                ));
+            }
         }
         Some(Lane { layout, queue: Queue::new(names, durations), width })
     }
 
-    /// Tries what failed once more, with nothing beside it; gives how many have failed for good. One that
-    /// passes now has failed all the same, unless it is on the list of unsteady tests.
-    fn judge(&self, runs: &[Run]) -> Result<usize, Error> {
+    /// Retries each failed test once, with nothing else running. Returns the number of tests that
+    /// failed. A test that passes now still counts as failed, unless it is on the list of unsteady
+    /// tests.
+    fn retry(&self, runs: &[Run]) -> Result<usize, Error> {
         let failed: Vec<&Run> = runs.iter().filter(|run| run.outcome != Outcome::Passed).collect();
-        if failed.len() > TRIED_AGAIN {
-            say(format_args!("{} tests failed; that many are not tried again", failed.len()));
+        if failed.len() > MAX_RETRIES {
+            say(format_args!("{} tests failed; more than {MAX_RETRIES} are not retried", failed.len()));
             return Ok(failed.len());
         }
         let mut lost = 0;
         for run in failed {
             let name = &run.name;
-            say(format_args!("failed, and tried once more by itself: {name}"));
-            let again = Run::of(name, self.program, self.lab(Place::of(name)))?;
+            say(format_args!("failed, retrying with nothing else running: {name}"));
+            let again = Run::of(name, Attempt::Second, self.program, self.lab(Isolation::of(name)))?;
             print!("{}", again.report());
             match (again.outcome, unsteady::lists(unsteady::LIST, name)) {
-                (Outcome::Passed, true) => say(format_args!("UNSTEADY, as the list says: {name}")),
+                (Outcome::Passed, true) => say(format_args!("UNSTEADY, as listed: {name}")),
                 (Outcome::Passed, false) => {
-                    say(format_args!("UNSTEADY, passed at its second try only, which fails the run: {name}"));
+                    say(format_args!(
+                        "UNSTEADY, passed only at the second attempt, which fails the run: {name}"
+                    ));
                     lost += 1;
                 }
                 (Outcome::Failed | Outcome::Late, _) => lost += 1,
@@ -260,7 +272,7 @@ impl<'a> Suite<'a> {
     }
 }
 
-/// Brings a lab up or ends it, in a process of its own: one that has entered a lab can't leave it.
+/// Starts or stops a lab, in a separate process: a process that has entered a lab can't leave it.
 fn lab(layout: &Layout, command: &'static str) -> Result<(), Error> {
     let program =
         std::env::current_exe().map_err(|source| Error::Run { program: "cargo lab".into(), source })?;
@@ -280,15 +292,15 @@ mod tests {
     }
 
     #[test]
-    fn a_second_lab_is_needed_only_for_what_disturbs_a_lab_in_use() {
+    fn a_second_lab_is_needed_only_for_tests_that_disturb_a_lab_in_use() {
         let layout = Layout::below("/tmp".into(), "ci".parse().expect("a name"));
         let both = suite(&layout, &["a::kept", "a::alone_stops"]);
         let labs: Vec<String> = both.labs().iter().map(|lab| lab.name().to_string()).collect();
         assert_eq!(labs, ["ci", "ci-2"]);
-        assert_eq!(both.lab(Place::Alone).name().to_string(), "ci-2");
-        assert_eq!(both.lab(Place::Quiet).name().to_string(), "ci");
+        assert_eq!(both.lab(Isolation::Exclusive).name().to_string(), "ci-2");
+        assert_eq!(both.lab(Isolation::Quiet).name().to_string(), "ci");
         let one = suite(&layout, &["a::alone_stops", "a::soon_on_a_quiet_machine"]);
         assert_eq!(one.labs().len(), 1);
-        assert_eq!(one.lab(Place::Alone).name().to_string(), "ci");
+        assert_eq!(one.lab(Isolation::Exclusive).name().to_string(), "ci");
     }
 }

@@ -7,19 +7,19 @@ use crate::own::{self, FEATURES, Purpose};
 
 /// The test programs of this repository.
 pub(super) struct Programs {
-    /// The program of the tests on the lab.
+    /// The test program of the tests on the lab.
     pub(super) on_lab: PathBuf,
-    /// All others, each with the folder of its package.
+    /// All other test programs, each with the directory of its package.
     others: Vec<(PathBuf, PathBuf)>,
 }
 
 impl Programs {
-    /// Builds all of them.
+    /// Builds all test programs.
     pub(super) fn build() -> Result<Self, own::Error> {
         Self::of(&["--workspace", FEATURES, "--no-run"])
     }
 
-    /// Builds that of the tests on the lab alone.
+    /// Builds only that of the tests on the lab.
     pub(super) fn build_on_lab() -> Result<Self, own::Error> {
         Self::of(&["--package", "lab", FEATURES, "--test", ON_LAB, "--no-run"])
     }
@@ -39,7 +39,7 @@ impl Programs {
         Ok(Self { on_lab: on_lab.ok_or_else(absent)?, others })
     }
 
-    /// Runs all tests but those on the lab, as `cargo test` does; whether all passed.
+    /// Runs all tests except those on the lab, as `cargo test` does. Returns whether all passed.
     pub(super) fn run_others(&self) -> Result<bool, Error> {
         let mut passed = true;
         for (program, package) in &self.others {

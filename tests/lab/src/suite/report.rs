@@ -1,4 +1,4 @@
-//! What a run prints at its end: the slowest tests, where the time went, and the closing line.
+//! The summary of a run: the slowest tests, the use of time, and the closing line.
 
 use std::{
     fmt::Write,
@@ -7,10 +7,10 @@ use std::{
 
 use super::run::Run;
 
-/// How many of the slowest tests are shown.
+/// The number of slowest tests shown.
 const SLOWEST: usize = 20;
 
-/// The slowest tests, one a line.
+/// Returns the slowest tests, one per line.
 pub(super) fn slowest(runs: &[Run]) -> String {
     let mut all: Vec<&Run> = runs.iter().collect();
     all.sort_by_key(|run| std::cmp::Reverse(run.took));
@@ -22,14 +22,14 @@ pub(super) fn slowest(runs: &[Run]) -> String {
     text
 }
 
-/// What the tests took one by one and together; `busy` is the share of the machine's processors that had
-/// work meanwhile.
+/// Returns the sum of the tests' durations and their total time; `busy` is the share of time in
+/// which the machine's processors were busy.
 pub(super) fn totals(runs: &[Run], wall: Duration, busy: Option<f64>) -> String {
     let sum: Duration = runs.iter().map(|run| run.took).sum();
     let processor: Duration = runs.iter().map(|run| run.processor).sum();
     let (wall, sum, processor) = (wall.as_secs_f64(), sum.as_secs_f64(), processor.as_secs_f64());
     let mut text = format!(
-        "{} tests in {wall:.0} s; {sum:.0} s if one by one, so {:.1} at once; processor time of the tests \
+        "{} tests in {wall:.0} s; {sum:.0} s sequentially, so {:.1} at once; processor time of the tests \
          themselves {processor:.0} s ({:.0} % of one processor)",
         runs.len(),
         sum / wall.max(0.001),
@@ -41,17 +41,17 @@ pub(super) fn totals(runs: &[Run], wall: Duration, busy: Option<f64>) -> String 
     text
 }
 
-/// The line that tools look for, in the words of Rust's own test programs.
+/// Returns the line that tools parse, in the format of Rust's test programs.
 pub(super) fn closing(passed: usize, failed: usize, filtered: usize, wall: Duration) -> String {
-    let word = if failed == 0 { "ok" } else { "FAILED" };
+    let result = if failed == 0 { "ok" } else { "FAILED" };
     format!(
-        "test result: {word}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered} filtered \
+        "test result: {result}. {passed} passed; {failed} failed; 0 ignored; 0 measured; {filtered} filtered \
          out; finished in {:.2}s",
         wall.as_secs_f64()
     )
 }
 
-/// The phases of a run, one after the other.
+/// The phases of a run, in order.
 pub(super) struct Phases {
     since: Instant,
     done: Vec<(&'static str, Duration)>,
@@ -63,7 +63,7 @@ impl Phases {
         Self { since: Instant::now(), done: Vec::new() }
     }
 
-    /// Ends a phase; the next one begins.
+    /// Ends the current phase and starts the next one. Returns its duration.
     pub(super) fn end(&mut self, name: &'static str) -> Duration {
         let took = self.since.elapsed();
         self.since = Instant::now();
@@ -71,7 +71,7 @@ impl Phases {
         took
     }
 
-    /// All phases on one line.
+    /// Returns all phases on one line.
     pub(super) fn line(&self) -> String {
         let one = |(name, took): &(&str, Duration)| format!("{name} {:.0} s", took.as_secs_f64());
         format!("phases: {}", self.done.iter().map(one).collect::<Vec<_>>().join(", "))
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_slowest_twenty_are_shown_with_their_share_of_a_processor() {
+    fn the_twenty_slowest_tests_are_shown_with_their_processor_share() {
         let runs: Vec<Run> = (0..30).map(|i| run(&format!("t{i}"), i, i / 2)).collect();
         let text = slowest(&runs);
         assert_eq!(text.lines().count(), 21, "{text}");
@@ -105,17 +105,17 @@ mod tests {
     }
 
     #[test]
-    fn the_totals_tell_waiting_from_work() {
+    fn the_totals_distinguish_waiting_from_work() {
         let text = totals(&[run("a", 60, 6), run("b", 40, 4)], Duration::from_secs(50), Some(0.5));
         assert_eq!(
             text,
-            "2 tests in 50 s; 100 s if one by one, so 2.0 at once; processor time of the tests themselves \
+            "2 tests in 50 s; 100 s sequentially, so 2.0 at once; processor time of the tests themselves \
              10 s (20 % of one processor); the machine's processors were 50 % busy"
         );
     }
 
     #[test]
-    fn the_closing_line_is_that_of_a_test_program() {
+    fn the_closing_line_has_the_format_of_a_test_program() {
         let wall = Duration::from_millis(1500);
         assert_eq!(
             closing(178, 0, 3, wall),

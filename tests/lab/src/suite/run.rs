@@ -1,4 +1,4 @@
-//! One test in a process of its own: what came of it, how long it took, and what it cost.
+//! One test in a separate process: its outcome, duration and processor time.
 
 use std::{
     fmt::Write,
@@ -22,52 +22,64 @@ use nix::{
 use super::Error;
 use crate::{paths::Layout, process::Identity};
 
-/// A test that runs longer is ended, and has failed.
+/// The time limit of a test; one that runs longer is killed, and has failed.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// What came of a test.
+/// The outcome of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// It passed.
     Passed,
     /// It failed.
     Failed,
-    /// It was ended when its time was over.
+    /// It was killed at the time limit.
     Late,
 }
 
-/// A test that has run.
+/// Which attempt at a test a run is. Each keeps its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Attempt {
+    /// With the other tests.
+    First,
+    /// After a failure, with nothing else running.
+    Second,
+}
+
+/// A finished test.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     /// Its name.
     pub(super) name: String,
-    /// What came of it.
+    /// Its outcome.
     pub(super) outcome: Outcome,
-    /// How long it took.
+    /// Its duration.
     pub(super) took: Duration,
     /// Processor time of its process and of all commands that it ran.
     pub(super) processor: Duration,
-    /// What it printed for everybody.
+    /// Its standard error, which is always shown.
     pub(super) notes: String,
-    /// What it printed besides, which matters if it failed.
+    /// Its standard output, which is shown only if it failed.
     pub(super) output: String,
 }
 
 impl Run {
     /// Runs a test of the program inside a lab.
-    pub(super) fn of(name: &str, program: &Path, layout: &Layout) -> Result<Self, Error> {
+    pub(super) fn of(name: &str, attempt: Attempt, program: &Path, layout: &Layout) -> Result<Self, Error> {
         let mut command = Command::new(layout.bin().join("lab"));
         command.arg("--name").arg(layout.name().to_string()).args(["shell", "--"]);
-        // It sees files of the repository where `cargo test` would show them.
+        // The working directory is the same as with `cargo test`.
         command.current_dir(env!("CARGO_MANIFEST_DIR"));
         command.arg(program).args([name, "--exact"]);
-        let dir = layout.run().join("output");
+        let dir = match attempt {
+            Attempt::First => layout.run().join("output"),
+            Attempt::Second => layout.run().join("output/second"),
+        };
         fs::create_dir_all(&dir).map_err(|source| Error::File { path: dir.clone(), source })?;
         Self::watch(name, command, &dir, LIMIT)
             .map_err(|source| Error::Run { program: program.to_owned(), source })
     }
 
-    /// Runs a command as the test of this name; its output is in files of the folder.
+    /// Runs a command as the test of this name; its output goes to files in the directory.
     fn watch(name: &str, mut command: Command, dir: &Path, limit: Duration) -> io::Result<Self> {
         let file = |kind: &str| dir.join(format!("{}.{kind}", name.replace("::", ".")));
         let (out, err) = (file("out"), file("err"));
@@ -84,22 +96,22 @@ impl Run {
         Ok(Self { name: name.to_owned(), outcome, took: began.elapsed(), processor, notes, output })
     }
 
-    /// Its line in a list, with all that it printed if it failed.
+    /// Returns its line in a list, with all its output if it failed.
     pub(super) fn report(&self) -> String {
-        let word = match self.outcome {
+        let result = match self.outcome {
             Outcome::Passed => "ok",
             Outcome::Failed => "FAILED",
             Outcome::Late => "LATE",
         };
         let output = if self.outcome == Outcome::Passed { "" } else { self.output.as_str() };
-        let mut text = format!("{word:<6} {}\n", self.line());
+        let mut text = format!("{result:<6} {}\n", self.line());
         for line in self.notes.lines().chain(output.lines()) {
             let _ = writeln!(text, "    {line}");
         }
         text
     }
 
-    /// Its duration, the share of one processor that it used, and its name.
+    /// Returns its duration, the share of one processor that it used, and its name.
     pub(super) fn line(&self) -> String {
         let seconds = self.took.as_secs_f64();
         let share = 100.0 * self.processor.as_secs_f64() / seconds.max(0.001);
@@ -107,21 +119,21 @@ impl Run {
     }
 }
 
-/// Waits until a process ends, or ends it when the limit has passed: its status, its processor time
-/// with that of its children, and whether it was ended.
+/// Waits until a process ends, or kills it when the limit has passed. Returns its status, its
+/// processor time including its children, and whether it was killed.
 fn wait(mut child: Child, limit: Duration) -> io::Result<(ExitStatus, Duration, bool)> {
     let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
-    let (ended, news) = mpsc::channel::<()>();
+    let (ended, end) = mpsc::channel::<()>();
     thread::scope(|scope| {
         let watch = scope.spawn(move || {
-            let late = news.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
+            let late = end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
             if late && let Some(process) = Identity::of(pid) {
-                // If the signal fails the test goes on, which the other thread notices.
+                // If the signal fails, the test continues, and the other thread notices.
                 let _ = process.signal(Signal::SIGKILL);
             }
             late
         });
-        // Until it is waited for, a process that has ended keeps its figures.
+        // A process that has ended keeps its statistics until it is waited for.
         let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
         while let Err(error) = waitid(Id::Pid(Pid::from_raw(pid)), flags) {
             if error != nix::errno::Errno::EINTR {
@@ -152,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_passed_shows_its_notes_and_one_that_failed_all_that_it_printed() {
+    fn a_passed_test_shows_stderr_and_a_failed_one_all_output() {
         let limit = Duration::from_secs(20);
         let passed = shell("echo out; echo note >&2", limit);
         assert_eq!(passed.outcome, Outcome::Passed);
@@ -164,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_time_is_that_of_the_process_and_of_the_commands_that_it_ran() {
+    fn processor_time_includes_child_processes() {
         let busy = "bash -c 'for ((i = 0; i < 300000; i++)); do :; done'";
         let run = shell(&format!("{busy}; sleep 0.1"), Duration::from_mins(1));
         assert!(run.processor >= Duration::from_millis(50), "{run:?}");
@@ -174,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_test_that_does_not_end_is_ended() {
+    fn a_test_that_exceeds_the_limit_is_killed() {
         let run = shell("echo begun; exec sleep 60", Duration::from_millis(300));
         assert_eq!(run.outcome, Outcome::Late);
         assert!(run.took < Duration::from_secs(30), "{run:?}");

@@ -1,4 +1,5 @@
-//! The tables of turns and of switches: each case leaves a row, the run prints and keeps them.
+//! The tables of turns and of switches: each case records a row, and the run prints and stores
+//! them.
 
 use std::io;
 
@@ -8,18 +9,18 @@ use crate::{
     support::turn::{Kept, Row, Switched, folder, rows, table},
 };
 
-/// Set to anything, it keeps the tables of the run in [`TURNS`] and [`SWITCHES`]; else they are only
-/// printed.
+/// If this variable is set to anything, the tables of the run are stored in [`TURNS`] and
+/// [`SWITCHES`]; else they are only printed.
 const WRITE: &str = "WRITE_DOCS";
-/// Where the table of the turns of events is kept, in this repository.
+/// The page with the table of turns, in this repository.
 const TURNS: &str = "docs/turns.md";
-/// Where the table of switches is kept, in this repository.
+/// The page with the table of switches, in this repository.
 const SWITCHES: &str = "docs/blue-green.md";
-/// Begins the line above which a table's file is written by hand.
+/// The start of the line at which the generated part of a page begins.
 const FROM_HERE: &str = "<!-- measured: ";
 
 /// Removes the rows of an earlier run on this lab.
-pub(super) fn forget(layout: &Layout) -> Result<(), Error> {
+pub(super) fn clear(layout: &Layout) -> Result<(), Error> {
     for dir in [folder::<Row>(&layout.run()), folder::<Switched>(&layout.run())] {
         match std::fs::remove_dir_all(&dir) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => {
@@ -31,7 +32,7 @@ pub(super) fn forget(layout: &Layout) -> Result<(), Error> {
     Ok(())
 }
 
-/// Prints the tables of what was tried on these labs.
+/// Prints the tables of the cases that ran on these labs.
 pub(super) fn show(labs: &[Layout]) -> Result<(), Error> {
     print::<Row>(labs, TURNS)?;
     print::<Switched>(labs, SWITCHES)
@@ -55,14 +56,14 @@ fn print<R: Kept>(labs: &[Layout], file: &str) -> Result<(), Error> {
     let path = repository().join(file);
     let written = || -> io::Result<()> {
         let text = std::fs::read_to_string(&path)?;
-        std::fs::write(&path, kept(&text, &table).ok_or(io::ErrorKind::InvalidData)?)
+        std::fs::write(&path, replace_table(&text, &table).ok_or(io::ErrorKind::InvalidData)?)
     };
     written().map_err(|source| Error::File { path: path.clone(), source })
 }
 
-/// A page with another table below what is written by hand; none if no line begins with
-/// [`FROM_HERE`].
-fn kept(page: &str, table: &str) -> Option<String> {
+/// Returns a page with the table replaced, or `None` if no line begins with [`FROM_HERE`]. The text
+/// above that line is kept.
+fn replace_table(page: &str, table: &str) -> Option<String> {
     let (by_hand, rest) = page.split_once(FROM_HERE)?;
     let mark = rest.lines().next()?;
     Some(format!("{by_hand}{FROM_HERE}{mark}\n\n{table}"))
@@ -73,9 +74,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_replaces_the_one_before_it_and_nothing_above_it() {
+    fn a_table_replaces_only_the_generated_part() {
         let page = "# Page\n\n<!-- measured: by a command -->\n\nold\n";
-        assert_eq!(kept(page, "new\n").expect("marked"), page.replace("old", "new"));
-        assert_eq!(kept("# Page", "new"), None);
+        assert_eq!(replace_table(page, "new\n").expect("marked"), page.replace("old", "new"));
+        assert_eq!(replace_table("# Page", "new"), None);
     }
 }

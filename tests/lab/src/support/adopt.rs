@@ -1,4 +1,4 @@
-//! Steps that every test of a rollout begins with.
+//! Steps that are common to tests of rollouts.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use super::trail::Trail;
 use super::{Demo, Failure, HttpRoute, Rollout, Space, SupportError, routed};
 use crate::load::Plan;
 
-/// How long adopting may take.
+/// How long adoption may take.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// What a test of a rollout follows from before the push on: the Rollout, the route and the pods.
+/// What a test of a rollout observes from before the push: the Rollout, the route and the pods.
 #[derive(Debug)]
 pub struct Trails {
     /// The Rollout.
@@ -26,7 +26,7 @@ pub struct Trails {
 }
 
 impl Trails {
-    /// Follows what belongs to the Deployment of this name.
+    /// Follows the objects of the Deployment of this name.
     pub fn follow(space: &Space, name: &str) -> Self {
         let one = || watcher::Config::default().fields(&format!("metadata.name={name}"));
         Self {
@@ -37,13 +37,17 @@ impl Trails {
         }
     }
 
-    /// The canary's weights on the route, in percent, in the order in which they came.
+    /// Returns the canary's weights on the route, in percent, in the order in which they were seen.
     pub fn weights(&self) -> Vec<(jiff::Timestamp, u64)> {
-        let canary = format!("{}-canary", self.name);
-        self.route.changes(|route| route.percent(&canary))
+        self.route.changes(|route| self.weight(route))
     }
 
-    /// The names of all pods that ever were seen with this image, sorted.
+    /// Returns the canary's weight on this state of the route, in percent.
+    pub fn weight(&self, route: &HttpRoute) -> u64 {
+        route.percent(&format!("{}-canary", self.name))
+    }
+
+    /// Returns the names of all pods that were ever seen with this image, sorted.
     pub fn pods(&self, image: &str) -> Vec<String> {
         let seen = self.pods.all();
         let of_image = seen.iter().filter(|seen| runs(&seen.object, image));
@@ -52,15 +56,22 @@ impl Trails {
     }
 }
 
-/// Whether a pod has a container of this image.
+/// Returns whether a pod has a container of this image.
 pub fn runs(pod: &Pod, image: &str) -> bool {
     let spec = pod.spec.as_ref();
     spec.is_some_and(|spec| spec.containers.iter().any(|c| c.image.as_deref() == Some(image)))
 }
 
+/// Returns the image tag of a pod's first container.
+pub(super) fn tag_of(pod: &Pod) -> Option<&str> {
+    let image = pod.spec.as_ref()?.containers.first()?.image.as_deref()?;
+    image.split_once(':').map(|(_, tag)| tag)
+}
+
 impl Space {
-    /// Applies the demo app's manifests and waits until it is rolled out and answers through the Gateway. Gives the
-    /// plans of a load through the Gateway and one to the Service's `ClusterIP`, `rate` requests per second each.
+    /// Applies the demo app's manifests and waits until it is rolled out and answers through the
+    /// Gateway. Returns the plans of a load through the Gateway and of one to the Service's
+    /// `ClusterIP`, `rate` requests per second each.
     pub async fn serve(&self, name: &str, demo: &Demo, rate: f64) -> Result<(Plan, Plan), Failure> {
         self.apply(&demo.manifest(self.name())).await?;
         self.rolled_out(name, LIMIT).await?;
@@ -77,18 +88,25 @@ impl Space {
         Ok((through_gateway, through_service))
     }
 
-    /// Annotates a Deployment with a policy, and waits until Steelyard has taken it on and holds its next change.
+    /// Annotates a Deployment with a policy, and waits until Steelyard has adopted it and will hold
+    /// its next change.
     pub async fn adopt(&self, name: &str, policy: &str) -> Result<Rollout, SupportError> {
         let annotation = format!("steelyard.io/policy={policy}");
         self.kubectl(&["annotate", "--overwrite", "deployment", name, &annotation]).await?;
-        self.until(name, "the Deployment adopted: Stable, Accepted, Gated", LIMIT, |rollout: &Rollout| {
-            let adopted = rollout.phase() == "Stable" && rollout.holds("Accepted") && rollout.holds("Gated");
-            adopted.then(|| rollout.clone())
-        })
+        self.until(
+            name,
+            "the Deployment adopted: Stable, Accepted, HoldEnforced",
+            LIMIT,
+            |rollout: &Rollout| {
+                let adopted =
+                    rollout.phase() == "Stable" && rollout.holds("Accepted") && rollout.holds("HoldEnforced");
+                adopted.then(|| rollout.clone())
+            },
+        )
         .await
     }
 
-    /// Waits until the canary Service of `name` has this share of the route, in percent.
+    /// Waits until the canary Service of `name` has this weight on the route, in percent.
     pub async fn weight(&self, name: &str, percent: u64, limit: Duration) -> Result<(), SupportError> {
         let canary = format!("{name}-canary");
         let what = format!("weight {percent} on the route");

@@ -1,4 +1,4 @@
-//! Applying manifests.
+//! Applies manifests.
 
 use std::time::Duration;
 
@@ -10,11 +10,12 @@ use tokio::task::JoinHandle;
 
 use super::{Space, SupportError, tell};
 
-/// Owner of the fields that tests set.
+/// The field manager of tests.
 const MANAGER: &str = "lab-test";
 
 impl Space {
-    /// Applies every document of a YAML text in this namespace (cluster-scoped kinds as they are), server-side.
+    /// Applies every document of a YAML text in this namespace (cluster-scoped kinds without a
+    /// namespace), server-side.
     pub async fn apply(&self, manifest: &str) -> Result<(), SupportError> {
         let documents: Vec<Value> = serde_saphyr::from_multiple(manifest)
             .map_err(|error| SupportError::Manifest(error.to_string()))?;
@@ -24,7 +25,8 @@ impl Space {
         Ok(())
     }
 
-    /// Applies a manifest at once and then again at this pace, as a tool in a hurry does, until the task is aborted.
+    /// Applies a manifest at once and then repeatedly at this interval, as a reconciling tool does,
+    /// until the task is aborted.
     pub fn apply_again(&self, manifest: String, pace: Duration) -> JoinHandle<()> {
         let space = self.clone();
         tokio::spawn(async move {

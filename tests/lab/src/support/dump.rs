@@ -1,12 +1,13 @@
-//! Evidence of a failed test.
+//! Collects evidence of a failed test.
 
 use std::path::{Path, PathBuf};
 
 use super::space::path;
 use super::{Failure, Space};
 
-/// Writes all objects of the namespace, its Events in order of time and the output of its containers to a folder in
-/// `LAB_DIR/failures` that is named after the test, replacing what an earlier run left there. Gives the folder.
+/// Writes all objects of the namespace, its Events in order of time and the output of its
+/// containers to a directory in `LAB_DIR/failures` that is named after the test, and replaces what
+/// an earlier run wrote there. Returns the directory.
 pub(super) async fn dump(space: &Space, test: &str) -> Result<PathBuf, Failure> {
     let lab = path("LAB_DIR")?;
     let dir = lab.join("failures").join(test);
@@ -26,7 +27,7 @@ pub(super) async fn dump(space: &Space, test: &str) -> Result<PathBuf, Failure> 
             std::fs::copy(entry.path(), dir.join(name))?;
         }
     }
-    // The parts' own logs go on growing; where this test's stretch ends is told by the time.
+    // The parts' logs keep growing: record the time at which this test ended.
     std::fs::write(
         dir.join("parts.txt"),
         format!("{}\nlogs: {}\n", jiff::Timestamp::now(), lab.join("logs").display()),
@@ -34,7 +35,7 @@ pub(super) async fn dump(space: &Space, test: &str) -> Result<PathBuf, Failure> 
     Ok(dir)
 }
 
-/// The output, or why there is none: half the evidence is better than none.
+/// Writes the output, or the error: incomplete evidence is better than none.
 fn write(file: &Path, output: Result<String, super::SupportError>) -> std::io::Result<()> {
     std::fs::write(file, output.unwrap_or_else(|error| format!("{error}\n")))
 }

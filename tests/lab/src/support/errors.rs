@@ -1,41 +1,41 @@
-//! What can go wrong in a test's own machinery.
+//! Errors of the test support.
 
 use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
 
-/// Why a test on the lab failed; anything that can be shown.
+/// The reason why a test on the lab failed; anything that can be displayed.
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a step of a test could not be done.
+/// The reason why a step of a test failed.
 #[derive(Debug, Error)]
 pub enum SupportError {
-    /// A variable that `cargo lab test` and `cargo lab shell` set is not there.
+    /// A variable that `cargo lab test` and `cargo lab shell` set is missing.
     #[error("{0} is not set: run this test by `cargo lab test`")]
     Outside(&'static str),
     /// The kubeconfig can't be used.
     #[error("could not use the lab's kubeconfig: {0}")]
     Kubeconfig(#[from] kube::config::KubeconfigError),
-    /// The API server's answer.
+    /// A request to the API server failed.
     #[error("could not {what}: {source}")]
     Api {
-        /// What was tried.
+        /// The operation.
         what: String,
-        /// Why it failed.
+        /// The cause.
         source: kube::Error,
     },
     /// A manifest that can't be read.
     #[error("could not read the manifest: {0}")]
     Manifest(String),
-    /// A wait that took too long.
-    #[error("{what} did not come true within {limit:?}; last seen: {seen}")]
+    /// A wait exceeded its limit.
+    #[error("{what}: not reached within {limit:?}; last seen: {seen}")]
     Deadline {
-        /// What was awaited.
+        /// The awaited condition.
         what: String,
-        /// How long.
+        /// The limit.
         limit: Duration,
-        /// What there was instead.
+        /// What was last seen.
         seen: String,
     },
     /// A command that failed.
@@ -43,7 +43,7 @@ pub enum SupportError {
     Command {
         /// The command line.
         command: String,
-        /// What it printed.
+        /// Its output.
         output: String,
     },
     /// A command that could not be run.
@@ -51,13 +51,13 @@ pub enum SupportError {
     Run {
         /// The command line.
         command: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 impl SupportError {
-    /// Names what was tried when the API server refused it.
+    /// Returns a function that adds the operation to an error of the API server.
     pub(crate) fn api(what: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         move |source| Self::Api { what: what.into(), source }
     }

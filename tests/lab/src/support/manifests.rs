@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// The demo app as a user would deploy it: Deployment, Service and `HTTPRoute` of the same name. Prints as YAML.
+/// The demo app with the manifests of an ordinary user: Deployment, Service and `HTTPRoute` of the
+/// same name. Prints as YAML.
 #[derive(Debug, Clone)]
 pub struct Demo {
     name: String,
@@ -11,60 +12,85 @@ pub struct Demo {
     replicas: i32,
     env: BTreeMap<String, String>,
     linger: u8,
+    policy: Option<String>,
+    light: bool,
 }
 
 impl Demo {
-    /// Four pods of `demo:TAG` behind Service `name` and, for host `NAME.NAMESPACE.example`, behind the lab's Gateway.
+    /// Returns four pods of `demo:TAG` behind Service `name` and, for host
+    /// `NAME.NAMESPACE.example`, behind the lab's Gateway.
     pub fn new(name: &str, tag: &str) -> Self {
-        Self { name: name.to_owned(), tag: tag.to_owned(), replicas: 4, env: BTreeMap::new(), linger: 0 }
+        Self {
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+            replicas: 4,
+            env: BTreeMap::new(),
+            linger: 0,
+            policy: None,
+            light: false,
+        }
     }
 
-    /// Another version of it.
+    /// Sets the version.
     #[must_use]
     pub fn tag(mut self, tag: &str) -> Self {
         tag.clone_into(&mut self.tag);
         self
     }
 
-    /// This many pods.
+    /// Sets the number of pods.
     #[must_use]
     pub fn replicas(mut self, replicas: i32) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// A variable of the app's environment, such as `ERROR_RATE`.
+    /// Sets a variable of the app's environment, such as `ERROR_RATE`.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.insert(name.to_owned(), value.to_owned());
         self
     }
 
-    /// Its pods go on for so many seconds more before they are told to end. Without it they serve for two seconds after
-    /// that, which a router may need to learn of it: a scale-down of pods that carry traffic then loses requests, with
-    /// Steelyard or without.
+    /// Delays SIGTERM by this many seconds when its pods are deleted. Without it they serve for two
+    /// seconds after SIGTERM, which a router can need to notice: scaling down pods that carry
+    /// traffic then loses requests, with Steelyard or without.
     #[must_use]
     pub fn linger(mut self, seconds: u8) -> Self {
         self.linger = seconds;
         self
     }
 
-    /// The version: the image's tag.
+    /// Sets the policy annotation of the Deployment.
+    #[must_use]
+    pub fn policy(mut self, policy: &str) -> Self {
+        self.policy = Some(policy.to_owned());
+        self
+    }
+
+    /// Makes its pods ready without running anything, for tests with many pods.
+    #[must_use]
+    pub fn light(mut self) -> Self {
+        self.light = true;
+        self
+    }
+
+    /// Returns the version: the image's tag.
     pub fn version(&self) -> &str {
         &self.tag
     }
 
-    /// The host name that the Gateway knows it by.
+    /// Returns its host name on the Gateway.
     pub fn host(&self, namespace: &str) -> String {
         format!("{}.{namespace}.example", self.name)
     }
 
-    /// All three objects; the `HTTPRoute` needs to know the namespace for its host name.
+    /// Returns all three objects; the `HTTPRoute` needs the namespace for its host name.
     pub fn manifest(&self, namespace: &str) -> String {
         format!("{self}---\n{}---\n{}", self.manifest_of_service(), self.manifest_of_route(namespace))
     }
 
-    /// The Service alone.
+    /// Returns only the Service.
     pub fn manifest_of_service(&self) -> String {
         let name = &self.name;
         format!(
@@ -78,7 +104,7 @@ spec:
         )
     }
 
-    /// The `HTTPRoute` alone.
+    /// Returns only the `HTTPRoute`.
     pub fn manifest_of_route(&self, namespace: &str) -> String {
         let (name, host) = (&self.name, self.host(namespace));
         format!(
@@ -96,25 +122,29 @@ spec:
 }
 
 impl fmt::Display for Demo {
-    /// The Deployment alone, as it is applied again for a new version.
+    /// Writes only the Deployment, which is applied again for a new version.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, tag, replicas, env, linger } = self;
+        let Self { name, tag, replicas, env, linger, policy, light } = self;
         let env: Vec<String> =
             env.iter().map(|(name, value)| format!("{{name: {name}, value: {value:?}}}")).collect();
         let lifecycle = match linger {
             0 => String::new(),
             seconds => format!("\n        lifecycle: {{preStop: {{sleep: {{seconds: {seconds}}}}}}}"),
         };
+        let policy = policy.as_ref();
+        let policy =
+            policy.map(|it| format!(", annotations: {{steelyard.io/policy: {it}}}")).unwrap_or_default();
+        let light = if *light { r#", annotations: {lab.steelyard.io/light: "true"}"# } else { "" };
         write!(
             f,
             r#"apiVersion: apps/v1
 kind: Deployment
-metadata: {{name: {name}, labels: {{app: {name}}}}}
+metadata: {{name: {name}, labels: {{app: {name}}}{policy}}}
 spec:
   replicas: {replicas}
   selector: {{matchLabels: {{app: {name}}}}}
   template:
-    metadata: {{labels: {{app: {name}}}}}
+    metadata: {{labels: {{app: {name}}}{light}}}
     spec:
       terminationGracePeriodSeconds: 15
       containers:
@@ -134,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_manifests_are_yaml_and_say_what_was_asked() {
+    fn the_manifests_are_yaml_with_the_given_values() {
         let demo = Demo::new("web", "v1").replicas(2).env("ERROR_RATE", "0.5").tag("v2");
         let all: Vec<serde_json::Value> = serde_saphyr::from_multiple(&demo.manifest("shop")).unwrap();
         let kinds: Vec<&str> = all.iter().map(|object| object["kind"].as_str().unwrap()).collect();
@@ -150,5 +180,9 @@ mod tests {
         assert_eq!(container["lifecycle"]["preStop"]["sleep"]["seconds"], 3);
         assert_eq!(container["ports"][0]["name"], "http");
         assert_eq!(all[2]["spec"]["hostnames"][0], "web.shop.example");
+        let light: serde_json::Value =
+            serde_saphyr::from_str(&Demo::new("web", "v1").policy("p").light().to_string()).unwrap();
+        assert_eq!(light["metadata"]["annotations"]["steelyard.io/policy"], "p");
+        assert_eq!(light["spec"]["template"]["metadata"]["annotations"]["lab.steelyard.io/light"], "true");
     }
 }

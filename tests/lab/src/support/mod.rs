@@ -1,8 +1,9 @@
-//! What the tests on the lab are made of: a namespace of their own, waits with a name and a deadline, and evidence
-//! when a test fails.
+//! Support for the tests on the lab: a namespace per test, waits with a name and a deadline, and
+//! evidence of failures.
 
 mod adopt;
 mod apply;
+mod autoscaler;
 mod dump;
 mod errors;
 mod manifests;
@@ -15,18 +16,20 @@ pub mod turn;
 mod wait;
 
 pub use adopt::{Trails, runs};
+pub use autoscaler::Autoscaler;
 pub use errors::{Failure, SupportError};
 pub use manifests::Demo;
-pub use objects::{HttpRoute, Rollout};
+pub use objects::{GrpcRoute, HttpRoute, Rollout};
 pub use policy::Policy;
 pub use space::Space;
 pub use traffic::routed;
 pub use trail::{Seen, Trail};
 pub use wait::{asked, available, condition};
 
-/// Prints a test's numbers where everybody sees them: what goes through `println!` is shown only if the test fails.
+/// Prints a test's figures to standard error, which is always shown: the output of `println!` is
+/// shown only if the test fails.
 pub fn tell(text: impl std::fmt::Display) {
     use std::io::Write;
-    // Numbers that nobody can read are no reason to fail.
+    // A test does not fail because its figures can't be printed.
     let _ = writeln!(std::io::stderr(), "{text}");
 }

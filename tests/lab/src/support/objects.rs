@@ -1,5 +1,5 @@
-//! Kinds read as JSON, the way users read them: a test that went through Steelyard's own types could not see that a
-//! field had changed its name.
+//! Kinds read as JSON, as users read them: a test with Steelyard's own types would not notice a
+//! renamed field.
 
 use std::borrow::Cow;
 
@@ -14,9 +14,9 @@ use super::condition;
 /// A Rollout.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Rollout {
-    /// Who it is.
+    /// Its metadata.
     pub metadata: ObjectMeta,
-    /// What people want.
+    /// The intents.
     #[serde(default)]
     pub spec: Value,
     /// Its state; null until Steelyard writes it.
@@ -25,23 +25,30 @@ pub struct Rollout {
 }
 
 impl Rollout {
-    /// Where it is, such as `Stepping`; empty until Steelyard says so.
+    /// Returns the phase, such as `Stepping`; empty until Steelyard writes it.
     pub fn phase(&self) -> &str {
         self.text("/phase")
     }
 
-    /// A text in its status, by JSON pointer; empty where there is none.
+    /// Returns a string in its status, by JSON pointer; empty if there is none.
     pub fn text(&self, pointer: &str) -> &str {
         self.status.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether a condition is `True`.
+    /// Returns the canary's weight in whole percent, or `None` without a rollout or for a
+    /// fractional weight.
+    pub fn weight(&self) -> Option<u64> {
+        self.text("/weight").strip_suffix('%')?.parse().ok()
+    }
+
+    /// Returns whether a condition is `True`.
     pub fn holds(&self, kind: &str) -> bool {
         let object = serde_json::json!({"status": self.status});
         condition(&object, kind).is_some_and(|(status, _)| status == "True")
     }
 
-    /// Whether the version with this image tag is stable, wholly handed over, and everything else as it was.
+    /// Returns whether the version with this image tag is stable, completely handed over, and the
+    /// rollout has left nothing behind.
     pub fn complete(&self, tag: &str) -> bool {
         self.phase() == "Stable" && self.text("/stable/tag") == tag && self.holds("Complete")
     }
@@ -50,26 +57,49 @@ impl Rollout {
 /// An `HTTPRoute` of the Gateway API.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HttpRoute {
-    /// Who it is.
+    /// Its metadata.
     pub metadata: ObjectMeta,
-    /// What the user, and during a rollout Steelyard, wrote.
+    /// Its spec, as written by the user and, during a rollout, by Steelyard.
     #[serde(default)]
     pub spec: Value,
 }
 
 impl HttpRoute {
-    /// The share of a Service in the traffic of the first rule, in percent; 0 where the rule doesn't name it.
+    /// Returns the share of a Service in the traffic of the first rule, in percent; 0 if the rule
+    /// does not name it.
     pub fn percent(&self, service: &str) -> u64 {
-        let backends = self.spec.pointer("/rules/0/backendRefs").and_then(Value::as_array);
-        let weight = |backend: &Value| backend["weight"].as_u64().unwrap_or(1);
-        let sum = |which: &dyn Fn(&Value) -> bool| -> u64 {
-            backends.iter().copied().flatten().filter(|backend| which(backend)).map(weight).sum()
-        };
-        (sum(&|backend| backend["name"] == service) * 100).checked_div(sum(&|_| true)).unwrap_or(0)
+        percent(&self.spec, service)
     }
 }
 
-/// Says what the API server calls a kind.
+/// A `GRPCRoute` of the Gateway API.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct GrpcRoute {
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// Its spec, as written by the user and, during a rollout, by Steelyard.
+    #[serde(default)]
+    pub spec: Value,
+}
+
+impl GrpcRoute {
+    /// Returns the share of a Service in the traffic of the first rule, in percent; 0 if the rule
+    /// does not name it.
+    pub fn percent(&self, service: &str) -> u64 {
+        percent(&self.spec, service)
+    }
+}
+
+fn percent(spec: &Value, service: &str) -> u64 {
+    let backends = spec.pointer("/rules/0/backendRefs").and_then(Value::as_array);
+    let weight = |backend: &Value| backend["weight"].as_u64().unwrap_or(1);
+    let sum = |which: &dyn Fn(&Value) -> bool| -> u64 {
+        backends.iter().copied().flatten().filter(|backend| which(backend)).map(weight).sum()
+    };
+    (sum(&|backend| backend["name"] == service) * 100).checked_div(sum(&|_| true)).unwrap_or(0)
+}
+
+/// Declares the API server's names of a kind.
 macro_rules! named {
     ($kind:ty, $name:literal, $group:literal, $version:literal, $plural:literal) => {
         impl Resource for $kind {
@@ -99,6 +129,7 @@ macro_rules! named {
 
 named!(Rollout, "Rollout", "steelyard.io", "v1alpha1", "rollouts");
 named!(HttpRoute, "HTTPRoute", "gateway.networking.k8s.io", "v1", "httproutes");
+named!(GrpcRoute, "GRPCRoute", "gateway.networking.k8s.io", "v1", "grpcroutes");
 
 #[cfg(test)]
 mod tests {
@@ -107,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_service_s_share_counts_all_backends_of_the_rule() {
+    fn the_share_of_a_service_counts_all_backends_of_the_rule() {
         let spec = json!({"rules": [{"backendRefs": [
             {"name": "web", "weight": 75}, {"name": "web-canary", "weight": 25}]}]});
         let route = HttpRoute { spec, ..HttpRoute::default() };
@@ -118,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rollout_is_complete_only_with_the_version_that_is_asked_for() {
+    fn a_rollout_is_complete_only_with_the_given_version() {
         let status = json!({"phase": "Stable", "stable": {"tag": "v2"}, "conditions": [
             {"type": "Complete", "status": "True", "reason": "HandedOver"}]});
         let mut rollout = Rollout { status, ..Rollout::default() };

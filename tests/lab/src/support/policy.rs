@@ -1,11 +1,11 @@
-//! Policies as tests need them: short steps, quick looks.
+//! Policies for tests: short steps, frequent measurements.
 
 use std::fmt;
 
-/// The share of 5xx in the canary's answers, over three seconds.
+/// The share of 5xx in the canary's answers over three seconds.
 const ERRORS: &str = r#"sum(rate(http_requests_total{namespace="$namespace",pod=~"$canary_pods",code=~"5.."}[3s])) / sum(rate(http_requests_total{namespace="$namespace",pod=~"$canary_pods"}[3s]))"#;
 
-/// A way to roll out, by `HTTPRoute` if nothing else is said. Prints as YAML. Times are in seconds.
+/// A `RolloutPolicy`, with `HTTPRoute`s unless set otherwise. Prints as YAML. Times are in seconds.
 #[derive(Debug, Clone)]
 pub struct Policy {
     name: String,
@@ -25,7 +25,7 @@ enum Strategy {
 }
 
 impl Policy {
-    /// A canary policy of this name, without steps and without metrics.
+    /// Returns a canary policy of this name, without steps and without metrics.
     pub fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -39,57 +39,58 @@ impl Policy {
         }
     }
 
-    /// A blue-green policy of this name: the switch comes as soon as the preview's pods are ready.
+    /// Returns a blue-green policy of this name, which switches as soon as the preview's pods are
+    /// ready.
     pub fn blue_green(name: &str) -> Self {
         Self { strategy: Strategy::BlueGreen(Vec::new()), ..Self::new(name) }
     }
 
-    /// A step more of a canary: weight in percent, and how long it lasts at least.
+    /// Adds a canary step: weight in percent, and duration.
     #[must_use]
-    pub fn step(mut self, weight: u8, hold: u8) -> Self {
+    pub fn step(mut self, weight: u8, duration: u8) -> Self {
         if let Strategy::Canary { steps, .. } = &mut self.strategy {
-            steps.push((weight, hold));
+            steps.push((weight, duration));
         }
         self
     }
 
-    /// Keeps stable for so long after a canary's last step.
+    /// Sets how long stable is kept after a canary's last step.
     #[must_use]
-    pub fn bake(mut self, hold: u8) -> Self {
+    pub fn bake(mut self, duration: u8) -> Self {
         if let Strategy::Canary { bake, .. } = &mut self.strategy {
-            *bake = Some(hold);
+            *bake = Some(duration);
         }
         self
     }
 
-    /// The preview has so many percent of the pods.
+    /// Sets the number of the preview's pods, in percent.
     #[must_use]
     pub fn preview(self, percent: u8) -> Self {
         self.blue_green_field(format!("preview: {{replicas: {percent}%}}"))
     }
 
-    /// Measures the preview for so long before the switch.
+    /// Sets how long the preview is measured before the switch.
     #[must_use]
-    pub fn before(self, hold: u8) -> Self {
-        self.blue_green_field(format!("before: {{hold: {hold}s}}"))
+    pub fn before(self, duration: u8) -> Self {
+        self.blue_green_field(format!("before: {{duration: {duration}s}}"))
     }
 
-    /// A person opens the way to the switch.
+    /// Adds a gate before the switch, for a person.
     #[must_use]
     pub fn gate(self, message: &str) -> Self {
         self.blue_green_field(format!("gate: {{person: {{message: {message:?}}}}}"))
     }
 
-    /// Measures for so long after the switch.
+    /// Sets how long the canary is measured after the switch.
     #[must_use]
-    pub fn after(self, hold: u8) -> Self {
-        self.blue_green_field(format!("after: {{hold: {hold}s}}"))
+    pub fn after(self, duration: u8) -> Self {
+        self.blue_green_field(format!("after: {{duration: {duration}s}}"))
     }
 
-    /// Then keeps stable for so long.
+    /// Sets how long stable is kept after that.
     #[must_use]
-    pub fn keep_stable(self, hold: u8) -> Self {
-        self.blue_green_field(format!("keepStable: {hold}s"))
+    pub fn keep_stable(self, duration: u8) -> Self {
+        self.blue_green_field(format!("keepStable: {duration}s"))
     }
 
     fn blue_green_field(mut self, field: String) -> Self {
@@ -99,14 +100,14 @@ impl Policy {
         self
     }
 
-    /// No router: the Services alone move the traffic.
+    /// Uses no router: the Services alone move the traffic.
     #[must_use]
     pub fn by_service(mut self) -> Self {
         self.by_service = true;
         self
     }
 
-    /// One of the last so many versions comes back in one switch.
+    /// Sets the number of earlier revisions that return in one switch.
     #[must_use]
     pub fn window(mut self, revisions: u8) -> Self {
         self.window = Some(revisions);
@@ -120,22 +121,23 @@ impl Policy {
         self
     }
 
-    /// Gives pods so many seconds to become ready, and steps to reach a verdict; without it two minutes.
+    /// Sets how many seconds pods have to become ready, and steps to reach a verdict; two minutes
+    /// without it.
     #[must_use]
     pub fn deadline(mut self, seconds: u8) -> Self {
         self.deadline = seconds;
         self
     }
 
-    /// Takes traffic back once more than a tenth of the canary's answers are errors: metric `errors`, looked at every
-    /// second.
+    /// Rolls back when more than a tenth of the canary's answers are errors: metric `errors`,
+    /// measured every second.
     #[must_use]
     pub fn measured(mut self) -> Self {
         self.measured = true;
         self
     }
 
-    /// As [`Policy::measured`], with answers from another of the operator's sources.
+    /// The same as [`Policy::measured`], with another of the operator's sources.
     #[must_use]
     pub fn measured_by(mut self, source: &str) -> Self {
         self.source = Some(source.to_owned());
@@ -149,7 +151,7 @@ impl fmt::Display for Strategy {
             Self::Canary { steps, bake } => {
                 let steps: Vec<String> = steps
                     .iter()
-                    .map(|(weight, hold)| format!("{{weight: {weight}, hold: {hold}s}}"))
+                    .map(|(weight, duration)| format!("{{weight: {weight}, duration: {duration}s}}"))
                     .collect();
                 let bake = bake.map(|bake| format!(", bake: {bake}s")).unwrap_or_default();
                 write!(f, "canary: {{steps: [{}]{bake}}}", steps.join(", "))
@@ -173,14 +175,14 @@ spec:
 ",
             self.name,
             self.strategy,
-            if self.by_service { "service" } else { "gatewayAPI" },
+            if self.by_service { "serviceSelector" } else { "gatewayAPI" },
             self.deadline
         )?;
         if let Some(revisions) = self.window {
             writeln!(f, "  rollbackWindow: {{revisions: {revisions}}}")?;
         }
         if self.reverts {
-            writeln!(f, "  onFail: revert")?;
+            writeln!(f, "  onFailure: Revert")?;
         }
         if self.measured {
             write!(
@@ -205,11 +207,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_policy_says_what_was_asked() {
+    fn the_canary_policy_has_the_given_fields() {
         let text = Policy::new("web").step(25, 3).step(50, 4).measured().to_string();
         let policy: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
         let steps = &policy["spec"]["strategy"]["canary"]["steps"];
-        assert_eq!(steps, &serde_json::json!([{"weight": 25, "hold": "3s"}, {"weight": 50, "hold": "4s"}]));
+        assert_eq!(
+            steps,
+            &serde_json::json!([{"weight": 25, "duration": "3s"}, {"weight": 50, "duration": "4s"}])
+        );
         assert_eq!(policy["spec"]["analysis"]["metrics"][0]["query"], ERRORS);
         let plain: serde_json::Value =
             serde_saphyr::from_str(&Policy::new("web").step(5, 1).to_string()).unwrap();
@@ -224,18 +229,18 @@ mod tests {
     }
 
     #[test]
-    fn a_switch_is_said_as_it_was_asked() {
+    fn the_blue_green_policy_has_the_given_fields() {
         let policy =
             Policy::blue_green("web").preview(50).before(2).gate("look: at it").after(3).keep_stable(4);
         let text = policy.by_service().window(2).reverts().measured().to_string();
         let policy: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
         let expected = serde_json::json!({"blueGreen": {
-            "preview": {"replicas": "50%"}, "before": {"hold": "2s"}, "gate": {"person": {"message": "look: at it"}},
-            "after": {"hold": "3s"}, "keepStable": "4s"}});
+            "preview": {"replicas": "50%"}, "before": {"duration": "2s"}, "gate": {"person": {"message": "look: at it"}},
+            "after": {"duration": "3s"}, "keepStable": "4s"}});
         assert_eq!(policy["spec"]["strategy"], expected);
-        assert_eq!(policy["spec"]["traffic"], serde_json::json!({"service": {}}));
+        assert_eq!(policy["spec"]["traffic"], serde_json::json!({"serviceSelector": {}}));
         assert_eq!(policy["spec"]["rollbackWindow"]["revisions"], 2);
-        assert_eq!(policy["spec"]["onFail"], "revert");
+        assert_eq!(policy["spec"]["onFailure"], "Revert");
         let baked: serde_json::Value =
             serde_saphyr::from_str(&Policy::new("web").step(50, 1).bake(5).to_string()).unwrap();
         assert_eq!(baked["spec"]["strategy"]["canary"]["bake"], "5s");

@@ -17,7 +17,7 @@ use super::dump::dump;
 use super::{Failure, SupportError};
 use crate::agent::control::{self, Fault, Request};
 
-/// Set to anything, it keeps the namespaces of tests.
+/// If this variable is set to anything, the namespaces of tests are kept.
 const KEEP: &str = "LAB_KEEP";
 
 /// A namespace for one test, with a client.
@@ -28,9 +28,10 @@ pub struct Space {
 }
 
 impl Space {
-    /// Runs `body` in a new namespace whose name begins with `test` (lower case, dashes, at most 40 characters).
-    /// When it fails or panics, what there is in the namespace is written to files, whose folder is printed. The
-    /// namespace is deleted at the end (its pods are still stopping when this returns).
+    /// Runs `body` in a new namespace whose name begins with `test` (lower case, dashes, at most 40
+    /// characters). If it fails or panics, the content of the namespace is written to files, and
+    /// their directory is printed. The namespace is deleted at the end (its pods are still stopping
+    /// when this returns).
     pub async fn run<F>(test: &str, body: F) -> Result<(), Failure>
     where
         F: AsyncFnOnce(&Self) -> Result<(), Failure>,
@@ -39,15 +40,16 @@ impl Space {
         let done = AssertUnwindSafe(body(&space)).catch_unwind().await;
         if !matches!(done, Ok(Ok(()))) {
             match dump(&space, test).await {
-                Ok(dir) => eprintln!("{test}: what was in namespace {} is in {}", space.name, dir.display()),
-                Err(error) => eprintln!("{test}: could not keep what was in the namespace: {error}"),
+                Ok(dir) => {
+                    eprintln!("{test}: the content of namespace {} is in {}", space.name, dir.display());
+                }
+                Err(error) => eprintln!("{test}: could not save the content of the namespace: {error}"),
             }
         }
-        if std::env::var_os(KEEP).is_none() {
-            let api = Api::<Namespace>::all(space.client.clone());
-            if let Err(error) = api.delete(&space.name, &DeleteParams::background()).await {
-                eprintln!("{test}: could not delete namespace {}: {error}", space.name);
-            }
+        if std::env::var_os(KEEP).is_none()
+            && let Err(error) = space.delete().await
+        {
+            eprintln!("{test}: {error}");
         }
         match done {
             Ok(result) => result,
@@ -56,12 +58,12 @@ impl Space {
     }
 
     async fn new(test: &str) -> Result<Self, SupportError> {
-        // Two runs of a test never meet: the older namespace may still be going away.
+        // A generated name: the namespace of an earlier run can still be terminating.
         Self::create(ObjectMeta { generate_name: Some(format!("{test}-")), ..ObjectMeta::default() }).await
     }
 
-    /// A new namespace of this very name. One that is there from an earlier run is deleted first, with all that is in
-    /// it.
+    /// Creates a namespace with exactly this name. If it exists from an earlier run, it is deleted
+    /// first, with everything in it.
     pub async fn fresh(name: &str) -> Result<Self, SupportError> {
         let args = ["delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout=120s"];
         kubectl("default", &args).await?;
@@ -75,14 +77,15 @@ impl Space {
             &kube::config::KubeConfigOptions::default(),
         )
         .await?;
-        let client = Client::try_from(config).map_err(SupportError::api("make a client"))?;
+        let client = Client::try_from(config).map_err(SupportError::api("create a client"))?;
         let namespace = Namespace { metadata, ..Namespace::default() };
         let made = Api::<Namespace>::all(client.clone())
             .create(&PostParams::default(), &namespace)
             .await
             .map_err(SupportError::api("create a namespace"))?;
         let space = Self { client, name: made.name_any() };
-        // Without these no pod can be made, or started: a controller that tries too early backs off.
+        // Pods can't be created or started without these, and a controller that tries too early
+        // backs off.
         let limit = Duration::from_secs(10);
         space.until::<ServiceAccount, _>("default", "a default service account", limit, |_| Some(())).await?;
         space
@@ -91,23 +94,30 @@ impl Space {
         Ok(space)
     }
 
-    /// Another namespace, which is there already, through the same client.
+    /// Deletes the namespace, and does not wait for its end.
+    pub async fn delete(&self) -> Result<(), SupportError> {
+        let api = Api::<Namespace>::all(self.client.clone());
+        let deleted = api.delete(&self.name, &DeleteParams::background()).await;
+        deleted.map(drop).map_err(SupportError::api(format!("delete namespace {}", self.name)))
+    }
+
+    /// Returns another, existing namespace, with the same client.
     #[must_use]
     pub fn beside(&self, name: &str) -> Self {
         Self { client: self.client.clone(), name: name.to_owned() }
     }
 
-    /// The namespace's name.
+    /// Returns the namespace's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// An administrator's client.
+    /// Returns a client as administrator.
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// Objects of one kind in the namespace.
+    /// Returns the API of one kind in the namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: Resource<Scope = NamespaceResourceScope>,
@@ -116,35 +126,35 @@ impl Space {
         Api::namespaced(self.client.clone(), &self.name)
     }
 
-    /// Runs kubectl in the namespace, as an administrator; gives what it printed.
+    /// Runs kubectl in the namespace, as administrator. Returns its output.
     pub async fn kubectl(&self, args: &[&str]) -> Result<String, SupportError> {
         kubectl(&self.name, args).await
     }
 
-    /// Stages a fault of a pod of this namespace.
+    /// Injects a fault into a pod of this namespace.
     pub async fn fault(&self, fault: Fault, pod: &str) -> Result<(), Failure> {
         let request = Request::Pod { fault, pod: format!("{}/{pod}", self.name) };
         Ok(control::send(&path("LAB_DIR")?.join("agent.sock"), &request).await?)
     }
 
-    /// Where the output of a container of this namespace is kept, over all its runs.
+    /// Returns the log of a container of this namespace, which spans all its runs.
     pub fn log(&self, pod: &str, container: &str) -> Result<PathBuf, SupportError> {
         Ok(path("LAB_DIR")?.join("pods").join(format!("{}_{pod}_{container}.log", self.name)))
     }
 
-    /// Where a pod's volume lies on this machine.
+    /// Returns the path of a pod's volume on this machine.
     pub fn volume(&self, pod: &Pod, volume: &str) -> Result<PathBuf, SupportError> {
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         Ok(path("LAB_DIR")?.join("pods").join("pods").join(uid).join("volumes").join(volume))
     }
 }
 
-/// A path that `cargo lab test` gives in a variable.
+/// Returns a path from a variable that `cargo lab test` sets.
 pub(super) fn path(name: &'static str) -> Result<PathBuf, SupportError> {
     std::env::var_os(name).map(PathBuf::from).ok_or(SupportError::Outside(name))
 }
 
-/// Runs kubectl in a namespace, as an administrator; gives what it printed.
+/// Runs kubectl in a namespace, as administrator. Returns its output.
 async fn kubectl(namespace: &str, args: &[&str]) -> Result<String, SupportError> {
     let command = || format!("kubectl -n {namespace} {}", args.join(" "));
     let output = Command::new("kubectl")

@@ -1,4 +1,4 @@
-//! Waiting for traffic to flow.
+//! Waits for traffic to flow.
 
 use std::time::Duration;
 
@@ -8,14 +8,16 @@ use crate::load::{Load, Plan};
 /// Requests per second while waiting.
 const RATE: f64 = 20.0;
 
-/// Waits until an application answers where `plan` leads: a router or kube-proxy takes a moment (a second or two) to
-/// learn of a new route or Service, and load that starts earlier would measure that.
+/// Waits until an application answers at the address of `plan`: a router or kube-proxy needs a
+/// moment (a second or two) to apply a new route or Service, and load that starts earlier would
+/// measure that.
 pub async fn routed(plan: &Plan, limit: Duration) -> Result<(), SupportError> {
     let mut asking = plan.clone().kept_alive(0.0).timeout(Duration::from_millis(500));
     asking.rate = RATE;
     let running = Load::start(asking);
     let answered = async {
-        // More than one, and none lost beside them: a router that is just learning may answer now and then.
+        // Several answers in a row without a failure: a router that is still applying the change
+        // can answer intermittently.
         let answers = || {
             let recent = running.recent(Duration::from_millis(250));
             let answered: u64 = recent.by_version.values().map(|count| count.requests).sum();

@@ -1,4 +1,4 @@
-//! What happened to objects, as a watch told it: what came and went between two looks is in it too.
+//! The history of objects, recorded by a watch: it includes states between two polls.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,21 +15,31 @@ use tokio::task::JoinHandle;
 
 use super::{Space, SupportError};
 
-/// Time between two tries to watch.
+/// Delay between attempts to watch.
 const RETRY: Duration = Duration::from_millis(100);
 
 /// One state of one object.
 #[derive(Debug, Clone)]
 pub struct Seen<K> {
-    /// When this machine heard of it.
+    /// When the watch reported it.
     pub at: Timestamp,
-    /// The object; as it last was when it is deleted.
+    /// The object; its last state if it is deleted.
     pub object: K,
-    /// Whether this was its end.
+    /// Whether it was deleted.
     pub deleted: bool,
 }
 
-/// The states of a namespace's objects of one kind, from the moment it began to follow until it is dropped.
+impl<K: Resource> Seen<K> {
+    /// The earliest time at which this state can have been written: the second of its newest
+    /// `managedFields` entry. The watch reports a state later, on a busy machine by seconds.
+    pub fn written(&self) -> Timestamp {
+        let times =
+            self.object.meta().managed_fields.iter().flatten().filter_map(|entry| entry.time.as_ref());
+        times.map(|time| time.0).max().map_or(self.at, |time| time.min(self.at))
+    }
+}
+
+/// The states of a namespace's objects of one kind, from the first listing until this is dropped.
 #[derive(Debug)]
 pub struct Trail<K> {
     seen: Arc<Mutex<Vec<Seen<K>>>>,
@@ -42,7 +52,7 @@ where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned + Send + 'static,
     K::DynamicType: Default,
 {
-    /// Follows the objects of `space` that `which` selects, also those that are there already.
+    /// Follows the objects of `space` that `which` selects, including existing ones.
     pub fn follow(space: &Space, which: watcher::Config) -> Self {
         let api: Api<K> = space.api();
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -67,13 +77,13 @@ where
         Self { seen, news, task }
     }
 
-    /// All states, in the order in which they came.
+    /// Returns all states, in the order in which they were seen.
     pub fn all(&self) -> Vec<Seen<K>> {
         lock(&self.seen).clone()
     }
 
-    /// What `found` finds in the earliest state since `since`, also one that has passed by now; waits for it at most
-    /// `limit`. `what` names the wait.
+    /// Returns what `found` finds in the earliest state since `since`, including past states; waits
+    /// for it, at most for `limit`. `what` names the wait.
     pub async fn first<T>(
         &self,
         since: Timestamp,
@@ -85,7 +95,7 @@ where
         let look = async {
             let mut read = 0;
             loop {
-                // Copied, so that `found` may look at the trail itself.
+                // Copied, so that `found` can use the trail itself.
                 let fresh = lock(&self.seen)[read..].to_vec();
                 read += fresh.len();
                 if let Some(found) = fresh.iter().filter(|seen| seen.at >= since).find_map(&found) {
@@ -104,15 +114,15 @@ where
         })
     }
 
-    /// The last state of the object of this name, unless it is gone.
+    /// Returns the last state of the object of this name, unless it is deleted.
     pub fn latest(&self, name: &str) -> Option<K> {
         let seen = lock(&self.seen);
         let last = seen.iter().rev().find(|seen| seen.object.name_any() == name)?;
         (!last.deleted).then(|| last.object.clone())
     }
 
-    /// Values of `read` in the order in which they came, each with the time of its first sight; one that only repeats
-    /// the value before it is left out.
+    /// Returns the values of `read` in the order in which they were seen, each with its first time;
+    /// a value that equals the previous one is omitted.
     pub fn changes<T: PartialEq>(&self, read: impl Fn(&K) -> T) -> Vec<(Timestamp, T)> {
         let mut changes: Vec<(Timestamp, T)> = Vec::new();
         for seen in lock(&self.seen).iter().filter(|seen| !seen.deleted) {

@@ -1,4 +1,4 @@
-//! Waits: by watch, each with a name and a deadline.
+//! Waits with a watch; each has a name and a deadline.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -13,16 +13,16 @@ use serde::de::DeserializeOwned;
 
 use super::{Failure, Space, SupportError};
 
-/// Time between two tries to watch.
+/// Delay between attempts to watch.
 const RETRY: Duration = Duration::from_millis(100);
-/// Time between two questions.
-const AGAIN: Duration = Duration::from_millis(200);
-/// How much of what was last seen an error shows, in characters.
+/// Delay between requests.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
+/// How many characters of the last state an error shows.
 const SHOWN: usize = 2000;
 
 impl Space {
-    /// Waits until `found` finds what it looks for in the object of this name; gives what it found. `what` names the
-    /// wait.
+    /// Waits until `found` returns a value for the object of this name. Returns that value. `what`
+    /// names the wait.
     pub async fn until<K, T>(
         &self,
         name: &str,
@@ -38,7 +38,8 @@ impl Space {
         self.until_all(one, what, limit, |all: &BTreeMap<String, K>| all.values().find_map(&found)).await
     }
 
-    /// Waits until `found` finds what it looks for in the objects (by name) that `which` selects, none at first.
+    /// Waits until `found` returns a value for the objects (by name) that `which` selects, none at
+    /// first.
     pub async fn until_all<K, T>(
         &self,
         which: watcher::Config,
@@ -53,13 +54,13 @@ impl Space {
         let api: Api<K> = self.api();
         let mut seen = BTreeMap::new();
         let look = async {
-            let mut news = watcher(api, which).boxed();
+            let mut events = watcher(api, which).boxed();
             let mut listed = BTreeMap::new();
             loop {
-                match news.try_next().await {
+                match events.try_next().await {
                     Ok(Some(Event::Apply(object))) => drop(seen.insert(object.name_any(), object)),
                     Ok(Some(Event::Delete(object))) => drop(seen.remove(&object.name_any())),
-                    // Until the list is complete it says nothing.
+                    // The list is not usable until it is complete.
                     Ok(Some(Event::Init)) => {
                         listed.clear();
                         continue;
@@ -70,7 +71,7 @@ impl Space {
                     }
                     Ok(Some(Event::InitDone)) => seen = std::mem::take(&mut listed),
                     Ok(None) | Err(_) => {
-                        // Broken watches are made anew; the deadline tells if that never helps.
+                        // A broken watch is restarted; if that never helps, the deadline passes.
                         tokio::time::sleep(RETRY).await;
                         continue;
                     }
@@ -90,8 +91,8 @@ impl Space {
         Err(SupportError::Deadline { what: what.to_owned(), limit, seen: text })
     }
 
-    /// Waits until a Deployment's last change is wholly rolled out: every pod of the new template, all available, no
-    /// other left.
+    /// Waits until a Deployment's last change is completely rolled out: every pod has the new
+    /// template, all are available, no other is left.
     pub async fn rolled_out(&self, name: &str, limit: Duration) -> Result<(), SupportError> {
         let what = format!("Deployment {name} rolled out");
         self.until::<Deployment, ()>(name, &what, limit, |deployment| available(deployment).then_some(()))
@@ -99,8 +100,8 @@ impl Space {
     }
 }
 
-/// Asks until there is an answer, at most for `limit`: for what no event tells, such as that an admission policy is in force
-/// or forgotten. `what` names the wait.
+/// Calls until there is a value, at most for `limit`: for conditions without a watch, such as
+/// whether an admission policy is in force. `what` names the wait.
 pub async fn asked<T>(
     what: &str,
     limit: Duration,
@@ -111,14 +112,14 @@ pub async fn asked<T>(
             if let Some(answer) = ask().await? {
                 return Ok(answer);
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
     let late = || SupportError::Deadline { what: what.to_owned(), limit, seen: "no answer".to_owned() };
     tokio::time::timeout(limit, asking).await.map_err(|_| late())?
 }
 
-/// Whether a Deployment's last change is wholly rolled out.
+/// Returns whether a Deployment's last change is completely rolled out.
 pub fn available(deployment: &Deployment) -> bool {
     let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
     let Some(status) = &deployment.status else { return false };
@@ -129,7 +130,7 @@ pub fn available(deployment: &Deployment) -> bool {
         && all(status.replicas)
 }
 
-/// The status and reason of one condition in an object's status.
+/// Returns the status and reason of one condition in an object's status.
 pub fn condition(object: &serde_json::Value, kind: &str) -> Option<(String, String)> {
     let conditions = object["status"]["conditions"].as_array()?;
     let found = conditions.iter().find(|condition| condition["type"] == kind)?;

@@ -1,4 +1,4 @@
-//! The node agent itself goes away and comes back.
+//! The node agent stops and starts again.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use nix::sys::signal::Signal;
 use crate::{SOON, container, pods_of, ready};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_pods_serve_on_without_their_agent_and_are_restarted_by_the_next_one() -> Result<(), Failure> {
+async fn alone_pods_keep_serving_without_the_node_agent_and_the_next_agent_restarts_them()
+-> Result<(), Failure> {
     let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
     Space::run("agent-gone", async |space| {
         space.apply(&Demo::new("web", "v1").replicas(1).to_string()).await?;
@@ -25,7 +26,7 @@ async fn alone_pods_serve_on_without_their_agent_and_are_restarted_by_the_next_o
         let load = Load::start(Plan::new(&format!("http://{address}:8080"), 50.0)?);
         tokio::time::sleep(Duration::from_secs(1)).await;
         let record = load.stop().await;
-        // Started again before anything can fail this test: others need it.
+        // Started before anything can fail this test, because other tests need it.
         cluster.start(Part::NodeAgent).await?;
         assert!(record.failed() == 0 && record.requests() > 40, "{record}");
 
@@ -37,12 +38,16 @@ async fn alone_pods_serve_on_without_their_agent_and_are_restarted_by_the_next_o
                 Some((status.restart_count, last.exit_code))
             })
             .await?;
-        assert_eq!((restarts, code), (1, 137), "what the old agent left was ended, and started once");
+        assert_eq!(
+            (restarts, code),
+            (1, 137),
+            "the new agent ended the old agent's process and restarted it once"
+        );
         let again = ready(space, &pod).await?;
         assert_eq!(
             again.status.and_then(|status| status.pod_ip).as_ref(),
             Some(&address),
-            "it keeps its address"
+            "the pod keeps its address"
         );
         Ok(())
     })

@@ -13,19 +13,19 @@ use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, SupportErro
 
 use crate::{SOON, container, pods_of};
 
-/// How long a rollout of two short steps may take, on a busy machine too.
-pub(crate) const ROLLOUT: Duration = Duration::from_mins(1);
-/// Requests per second on each of the two ways.
+/// The longest time that a rollout of two short steps takes, on a busy machine too.
+pub(crate) const ROLLOUT: Duration = Duration::from_mins(2);
+/// Requests per second on each of the two paths (Gateway and `ClusterIP`).
 const RATE: f64 = 50.0;
 
-/// Whether a Deployment is paused and carries the label of a hold: both or, for `None`, only one of them.
+/// Returns whether a Deployment is held (paused and labeled); `None` if only one of the two is set.
 pub(crate) fn held(deployment: &Deployment) -> Option<bool> {
     let paused = deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false);
     let label = deployment.labels().contains_key("steelyard.io/held");
     (paused == label).then_some(paused)
 }
 
-/// How often the containers of these pods were started again.
+/// The number of restarts of the containers of these pods.
 pub(crate) async fn restarts(space: &Space, pods: &[String]) -> Result<i32, Failure> {
     let mut restarts = 0;
     for name in pods {
@@ -35,7 +35,7 @@ pub(crate) async fn restarts(space: &Space, pods: &[String]) -> Result<i32, Fail
     Ok(restarts)
 }
 
-/// Waits until a failed revision's traffic is taken back and its pods are down.
+/// Waits until a failed revision has no traffic and no pods.
 pub(crate) async fn rolled_back(space: &Space) -> Result<Rollout, SupportError> {
     space
         .until("web", "rolled back", ROLLOUT, |rollout: &Rollout| {
@@ -44,10 +44,10 @@ pub(crate) async fn rolled_back(space: &Space) -> Result<Rollout, SupportError> 
         .await
 }
 
-/// Checks that a rejected template is still held, and serves nowhere.
+/// Checks that a rejected template is still held and serves nowhere.
 pub(crate) async fn still_held(space: &Space, before: &[String]) -> Result<(), Failure> {
     let deployment = space.api::<Deployment>().get("web").await?;
-    assert_eq!(held(&deployment), Some(true), "what failed stays held");
+    assert_eq!(held(&deployment), Some(true), "the failed template stays held");
     assert_eq!(space.api::<HttpRoute>().get("web").await?.percent("web-canary"), 0);
     assert_eq!(pods_of(space, "web", 4).await?, before, "stable's pods were not touched");
     assert_eq!(restarts(space, before).await?, 0, "stable's pods were not restarted");
@@ -55,7 +55,7 @@ pub(crate) async fn still_held(space: &Space, before: &[String]) -> Result<(), F
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_good_release_goes_out_step_by_step_and_keeps_its_pods() -> Result<(), Failure> {
+async fn a_good_release_passes_each_step_and_keeps_its_pods() -> Result<(), Failure> {
     Space::run("good-release", async |space| {
         let demo = Demo::new("web", "v1");
         let (gateway, service) = space.serve("web", &demo, RATE).await?;
@@ -75,7 +75,11 @@ async fn a_good_release_goes_out_step_by_step_and_keeps_its_pods() -> Result<(),
         let pushed = Timestamp::now();
         space.kubectl(&["set", "image", "deployment/web", "app=demo:v2"]).await?;
         let deployment = space.api::<Deployment>().get("web").await?;
-        assert_eq!(held(&deployment), Some(true), "paused and labelled by the very write that changed it");
+        assert_eq!(
+            held(&deployment),
+            Some(true),
+            "paused and labeled by the write that changed the template"
+        );
 
         space.weight("web", 25, ROLLOUT).await?;
         space.weight("web", 50, ROLLOUT).await?;
@@ -86,7 +90,7 @@ async fn a_good_release_goes_out_step_by_step_and_keeps_its_pods() -> Result<(),
             .await?;
         tell(format_args!("Complete {:#} after the push", done - pushed));
         let after = pods_of(space, "web", 4).await?;
-        // The old pods are gone: nothing can go wrong with them any more.
+        // The old pods are gone, so no more requests can fail on them.
         let (gateway, service) = (gateway.stop().await, service.stop().await);
 
         let weights: Vec<u64> = trails.weights().into_iter().map(|(_, weight)| weight).collect();
@@ -100,8 +104,8 @@ async fn a_good_release_goes_out_step_by_step_and_keeps_its_pods() -> Result<(),
             .find(|seen| before.iter().all(|name| *name != seen.object.name_any()))
             .expect("a canary pod");
         tell(format_args!("canary pod created {:#} after the push", canary_pod.at - pushed));
-        assert_eq!(trails.pods("demo:v2"), after, "the pods that were measured serve, no other was started");
-        assert_eq!(restarts(space, &after).await?, 0, "handing over restarts no pod");
+        assert_eq!(trails.pods("demo:v2"), after, "the measured pods serve and no other pod was started");
+        assert_eq!(restarts(space, &after).await?, 0, "the handover restarts no pod");
         for (way, record) in [("Gateway", &gateway), ("ClusterIP", &service)] {
             tell(format_args!("through the {way}: {record}"));
             assert_eq!(record.failed(), 0, "through the {way}: {record}");
@@ -110,20 +114,24 @@ async fn a_good_release_goes_out_step_by_step_and_keeps_its_pods() -> Result<(),
         }
         let (first, _) = trails.weights().into_iter().find(|(_, weight)| *weight > 0).expect("a weight");
         assert!(gateway.first("v2").expect("v2 answered") > pushed, "v2 answers only after the push");
-        assert!(service.first("v2").expect("v2 answered") > first, "the pinned Service keeps the canary out");
+        assert!(
+            service.first("v2").expect("v2 answered") > first,
+            "the pinned Service sends nothing to the canary"
+        );
 
         let deployment = space.api::<Deployment>().get("web").await?;
-        assert_eq!(held(&deployment), Some(false), "let go");
+        assert_eq!(held(&deployment), Some(false), "released");
         space.rolled_out("web", SOON).await?;
         assert_eq!(selector(services.get("web").await?), selected, "the Service is unpinned");
         assert!(services.get_opt("web-canary").await?.is_none(), "the canary Service is gone");
-        assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is as it was");
+        assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is restored");
         owned(space, &deployment, &after).await
     })
     .await
 }
 
-/// Checks that the pods belong to one `ReplicaSet`, and that this one is the Deployment's own and runs the new image.
+/// Checks that the pods belong to one `ReplicaSet`, which the Deployment owns and which runs the
+/// new image.
 async fn owned(space: &Space, deployment: &Deployment, pods: &[String]) -> Result<(), Failure> {
     let mut sets = BTreeSet::new();
     for name in pods {

@@ -1,4 +1,4 @@
-//! Faults of pods, staged by the node agent.
+//! Faults of pods, injected by the node agent.
 
 use std::collections::BTreeMap;
 
@@ -74,17 +74,17 @@ async fn a_frozen_pod_fails_its_probe_and_recovers_when_thawed() -> Result<(), F
         unready(space, &pod).await?;
         space.fault(Fault::Thaw, &pod).await?;
         let pod = ready(space, &pod).await?;
-        assert_eq!(container(&pod).map(|status| status.restart_count), Some(0), "it was not started again");
+        assert_eq!(container(&pod).map(|status| status.restart_count), Some(0), "the pod was not restarted");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_of_a_pod_that_is_not_there_is_refused() -> Result<(), Failure> {
+async fn a_fault_for_a_missing_pod_is_refused() -> Result<(), Failure> {
     Space::run("no-pod", async |space| {
-        let refused = space.fault(Fault::Kill, "nobody").await.expect_err("refused").to_string();
-        assert!(refused.contains(&format!("no pod {}/nobody", space.name())), "{refused}");
+        let refused = space.fault(Fault::Kill, "missing").await.expect_err("refused").to_string();
+        assert!(refused.contains(&format!("no pod {}/missing", space.name())), "{refused}");
         Ok(())
     })
     .await

@@ -1,5 +1,5 @@
-//! The handover, with something in its way: each row of what the Deployment controller does with a `ReplicaSet` that it
-//! is given while the Deployment is paused, as far as it can be staged.
+//! The handover under disturbance: each behavior of the Deployment controller towards a
+//! `ReplicaSet` that is added while the Deployment is paused, where a test can produce it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,14 +19,15 @@ use serde_json::json;
 use crate::canary::{held, restarts};
 use crate::{SOON, pods_of};
 
-/// Requests per second on each of the two ways.
+/// Requests per second on each of the two paths (Gateway and `ClusterIP`).
 const RATE: f64 = 50.0;
-/// How long a stage of a rollout may take: everything at once on a machine that does other work as well.
+/// The longest time that a stage of a rollout takes, on a busy machine too.
 const LIMIT: Duration = Duration::from_mins(2);
-/// How long a handover is watched that must not go on.
+/// How long a test checks that a handover does not continue.
 const QUIET: Duration = Duration::from_secs(4);
 
-/// A Deployment that serves v1 in four pods under load on both ways, adopted, with a short step before the handover.
+/// An adopted Deployment that serves v1 with four pods under load on both paths, with a short step
+/// before the handover.
 struct Stage<'a> {
     space: &'a Space,
     gateway: Running,
@@ -36,32 +37,32 @@ struct Stage<'a> {
     before: Vec<String>,
 }
 
-/// What there was at the end, and on the way to it.
+/// The pods at the end and during the rollout.
 struct Ended {
     /// The pods that serve.
     pods: Vec<String>,
-    /// All pods that ever were of the version that serves.
+    /// All pods that the serving version ever had.
     started: Vec<String>,
     /// The pods of v1 before the push.
     before: Vec<String>,
-    /// All pods that ever were of v1, those from before the push included.
+    /// All pods that v1 ever had, including those from before the push.
     of_v1: Vec<String>,
     failed: u64,
     requests: u64,
 }
 
 impl Ended {
-    /// Checks that nothing failed, and that stable's pods are all that ever were of v1.
+    /// Checks that no request failed and that v1 never had pods other than stable's.
     fn harmless(&self) {
         assert_eq!(self.failed, 0, "of {} requests", self.requests);
         assert_eq!(self.of_v1, self.before, "no pod of v1 was started");
     }
 
-    /// Checks that nothing failed, and that the pods that serve are all that were started of their version.
+    /// Checks that no request failed and that only the serving pods were started for their version.
     fn spotless(&self, count: usize) {
         assert_eq!(self.failed, 0, "of {} requests", self.requests);
         assert_eq!(self.pods.len(), count, "{:?}", self.pods);
-        assert_eq!(self.started, self.pods, "the pods that were measured serve, no other was started");
+        assert_eq!(self.started, self.pods, "the measured pods serve and no other pod was started");
     }
 }
 
@@ -71,7 +72,7 @@ fn image(set: &ReplicaSet) -> &str {
     spec.and_then(|spec| spec.containers[0].image.as_deref()).unwrap_or_default()
 }
 
-/// The kind of the controller of a `ReplicaSet`.
+/// The kind of the owner that controls a `ReplicaSet`.
 fn controller(set: &ReplicaSet) -> &str {
     let owner = set.owner_references().iter().find(|owner| owner.controller == Some(true));
     owner.map_or("", |owner| owner.kind.as_str())
@@ -82,7 +83,8 @@ impl<'a> Stage<'a> {
         Self::of(space, &Demo::new("web", "v1")).await
     }
 
-    /// With pods that serve on until the router has heard of their end, for sizes that go down under traffic.
+    /// With pods that keep serving until the router has removed them, for scaling down under
+    /// traffic.
     async fn lingering(space: &'a Space) -> Result<Self, Failure> {
         Self::of(space, &Demo::new("web", "v1").linger(3)).await
     }
@@ -105,22 +107,24 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Waits until the Services select the canary alone and stable drains: the adoption comes when that is over.
+    /// Waits until the Services select only the canary and stable drains. The transfer follows.
     async fn draining(&self) -> Result<(), SupportError> {
         let draining = |rollout: &Rollout| {
-            let stage = rollout.text("/trial/handover") == "Narrowed";
+            let stage = rollout.text("/trial/handover") == "Narrowing";
             (stage && rollout.text("/waiting/reason") == "Draining").then_some(())
         };
-        self.space.until("web", "stable drains before the adoption", LIMIT, draining).await
+        self.space.until("web", "stable drains before the transfer", LIMIT, draining).await
     }
 
-    /// Waits until the very next write is the adoption.
-    async fn adopting(&self) -> Result<(), SupportError> {
-        let adopting = |rollout: &Rollout| (rollout.text("/trial/handover") == "Adopted").then_some(());
-        self.space.until("web", "about to adopt", LIMIT, adopting).await
+    /// Waits until the next write is the transfer.
+    async fn transferring(&self) -> Result<(), SupportError> {
+        let transferring =
+            |rollout: &Rollout| (rollout.text("/trial/handover") == "Transferring").then_some(());
+        self.space.until("web", "about to adopt", LIMIT, transferring).await
     }
 
-    /// Waits until the `ReplicaSet` of `demo:TAG` is controlled by this kind; gives its name.
+    /// Waits until an object of this kind controls the `ReplicaSet` of `demo:TAG`. Returns its
+    /// name.
     async fn controlled(&self, tag: &str, kind: &str) -> Result<String, SupportError> {
         let (wanted, what) =
             (format!("demo:{tag}"), format!("the ReplicaSet of {tag} controlled by a {kind}"));
@@ -132,7 +136,7 @@ impl<'a> Stage<'a> {
         self.space.until_all(all, &what, LIMIT, found).await
     }
 
-    /// Scales without the time that kubectl needs to start.
+    /// Scales through the API, because kubectl takes time to start.
     async fn scale(&self, replicas: i32) -> Result<(), Failure> {
         let patch = json!({"spec": {"replicas": replicas}});
         let api = self.space.api::<Deployment>();
@@ -140,7 +144,8 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Waits until `demo:TAG` is handed over in four pods: nothing failed, and no pod was started but these.
+    /// Waits until `demo:TAG` is handed over with four pods; no request failed and no other pod was
+    /// started.
     async fn ends_well(self, tag: &str) -> Result<(), Failure> {
         let ended = self.end(tag, 4).await?;
         ended.spotless(4);
@@ -148,7 +153,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Waits until `demo:TAG` is handed over in so many pods, and tells what it took.
+    /// Waits until `demo:TAG` is handed over with `count` pods. Returns what happened until then.
     async fn end(self, tag: &str, count: usize) -> Result<Ended, Failure> {
         let Self { space, gateway, service, trails, sets, before } = self;
         let complete = |rollout: &Rollout| rollout.complete(tag).then_some(());
@@ -158,10 +163,11 @@ impl<'a> Stage<'a> {
         let (gateway, service) = (gateway.stop().await, service.stop().await);
         tell(format_args!("through the Gateway: {gateway}through the ClusterIP: {service}"));
         let deployment = space.api::<Deployment>().get("web").await?;
-        assert_eq!(held(&deployment), Some(false), "let go");
+        assert_eq!(held(&deployment), Some(false), "released");
         assert_eq!(restarts(space, &pods).await?, 0);
         let wanted = format!("demo:{tag}");
-        // A ReplicaSet that the Deployment controller makes is the Deployment's at first sight; a canary is the Rollout's.
+        // The Deployment controls a ReplicaSet of the Deployment controller from its creation; the
+        // Rollout controls a canary.
         let mut firsts = BTreeMap::new();
         for seen in sets.all() {
             firsts.entry(seen.object.name_any()).or_insert(seen.object);
@@ -169,7 +175,7 @@ impl<'a> Stage<'a> {
         let of_tag = firsts.values().filter(|set| image(set) == wanted && controller(set) == "Rollout");
         assert_eq!(of_tag.count(), 1, "one canary of {tag}");
         let native = firsts.values().find(|set| image(set) != "demo:v1" && controller(set) == "Deployment");
-        assert!(native.is_none(), "the Deployment controller made no ReplicaSet: {native:?}");
+        assert!(native.is_none(), "the Deployment controller created no ReplicaSet: {native:?}");
         let of_v1 = trails.pods("demo:v1");
         assert!(before.iter().all(|pod| of_v1.contains(pod)));
         let failed = gateway.failed() + service.failed();
@@ -179,7 +185,8 @@ impl<'a> Stage<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scaled_down_just_before_the_adoption_the_handover_goes_on_with_fewer_pods() -> Result<(), Failure> {
+async fn the_handover_continues_with_fewer_pods_when_scaled_down_just_before_the_transfer()
+-> Result<(), Failure> {
     Space::run("scale-down", async |space| {
         let stage = Stage::lingering(space).await?;
         stage.push("v2").await?;
@@ -187,7 +194,7 @@ async fn scaled_down_just_before_the_adoption_the_handover_goes_on_with_fewer_po
         space.kubectl(&["scale", "deployment/web", "--replicas=2"]).await?;
         let ended = stage.end("v2", 2).await?;
         ended.harmless();
-        assert_eq!(ended.started.len(), 4, "none was started beyond the canary's: {:?}", ended.started);
+        assert_eq!(ended.started.len(), 4, "no pods besides the canary's were started: {:?}", ended.started);
         assert!(ended.pods.iter().all(|pod| ended.started.contains(pod)));
         Ok(())
     })
@@ -195,7 +202,7 @@ async fn scaled_down_just_before_the_adoption_the_handover_goes_on_with_fewer_po
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scaled_up_just_before_the_adoption_the_canary_grows_first() -> Result<(), Failure> {
+async fn the_canary_grows_first_when_scaled_up_just_before_the_transfer() -> Result<(), Failure> {
     Space::run("scale-up", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
@@ -203,7 +210,7 @@ async fn scaled_up_just_before_the_adoption_the_canary_grows_first() -> Result<(
         space.kubectl(&["scale", "deployment/web", "--replicas=6"]).await?;
         let ended = stage.end("v2", 6).await?;
         ended.spotless(6);
-        // The Deployment controller itself scales stable, the one ReplicaSet it knows.
+        // The Deployment controller itself scales stable, the only ReplicaSet it owns.
         assert!(ended.of_v1.len() <= 6, "{:?}", ended.of_v1);
         Ok(())
     })
@@ -211,24 +218,26 @@ async fn scaled_up_just_before_the_adoption_the_canary_grows_first() -> Result<(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn resized_in_the_moment_of_the_adoption_no_request_fails() -> Result<(), Failure> {
+async fn no_request_fails_when_resized_during_the_transfer() -> Result<(), Failure> {
     for (name, replicas) in [("resize-down", 3), ("resize-up", 5)] {
         Space::run(name, async |space| {
             let stage = Stage::lingering(space).await?;
             stage.push("v2").await?;
             stage.draining().await?;
-            stage.adopting().await?;
+            stage.transferring().await?;
             stage.scale(replicas).await?;
             let count = usize::try_from(replicas)?;
             let ended = stage.end("v2", count).await?;
             assert_eq!(ended.failed, 0, "{name}");
-            // Where the size went down between the look and the adoption, the Deployment controller has cut the canary
-            // down for stable's sake: Steelyard sends traffic home, says so, and fills the canary again.
+            // If the size went down between the decision and the transfer, the Deployment
+            // controller scaled the canary down in favor of stable. Steelyard returns traffic to
+            // stable, reports it, and scales the canary up again.
             let reasons = space.kubectl(&["get", "events", "--output=jsonpath={.items[*].reason}"]).await?;
-            let begun_anew = reasons.split(' ').any(|reason| reason == "Resized");
-            tell(format_args!("{name}: begun anew: {begun_anew}; pods {:?}", ended.started));
-            // Else, where the size went up right after the adoption, it shares out the surge (25 %) to both for a moment.
-            let most = if begun_anew { 2 * count } else { count + count.div_ceil(4) };
+            let restarted = reasons.split(' ').any(|reason| reason == "Resized");
+            tell(format_args!("{name}: restarted: {restarted}; pods {:?}", ended.started));
+            // Otherwise, if the size went up right after the transfer, the Deployment controller
+            // briefly divides the surge (25 %) between both.
+            let most = if restarted { 2 * count } else { count + count.div_ceil(4) };
             assert!(ended.started.len() <= most.max(4), "{name}: {:?}", ended.started);
             assert!(ended.of_v1.len() <= count.max(4), "{name}: {:?}", ended.of_v1);
             Ok(())
@@ -239,7 +248,7 @@ async fn resized_in_the_moment_of_the_adoption_no_request_fails() -> Result<(), 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_pod_that_is_not_ready_before_the_adoption_is_waited_for() -> Result<(), Failure> {
+async fn the_transfer_waits_for_a_canary_pod_that_is_not_ready() -> Result<(), Failure> {
     Space::run("unready-before", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
@@ -248,14 +257,17 @@ async fn a_canary_pod_that_is_not_ready_before_the_adoption_is_waited_for() -> R
         space.fault(Fault::Unready, &pod).await?;
         let waits = |rollout: &Rollout| rollout.text("/waiting/message").contains(&pod).then_some(());
         space.until("web", &format!("waiting for pod {pod}"), SOON, waits).await?;
-        let adopted = space
-            .until_all(watcher::Config::default(), "an adoption", QUIET, |sets: &BTreeMap<_, ReplicaSet>| {
+        let transferred = space
+            .until_all(watcher::Config::default(), "a transfer", QUIET, |sets: &BTreeMap<_, ReplicaSet>| {
                 sets.values()
                     .any(|set| image(set) == "demo:v2" && controller(set) == "Deployment")
                     .then_some(())
             })
             .await;
-        assert!(matches!(adopted, Err(SupportError::Deadline { .. })), "not adopted meanwhile: {adopted:?}");
+        assert!(
+            matches!(transferred, Err(SupportError::Deadline { .. })),
+            "not transferred meanwhile: {transferred:?}"
+        );
         space.fault(Fault::Ready, &pod).await?;
         stage.ends_well("v2").await
     })
@@ -263,7 +275,7 @@ async fn a_canary_pod_that_is_not_ready_before_the_adoption_is_waited_for() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() -> Result<(), Failure> {
+async fn no_request_fails_when_a_canary_pod_becomes_unready_at_the_transfer() -> Result<(), Failure> {
     Space::run("unready-at", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
@@ -271,7 +283,8 @@ async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() 
         let pod = stage.trails.pods("demo:v2").remove(0);
         stage.controlled("v2", "Deployment").await?;
         space.fault(Fault::Unready, &pod).await?;
-        // With stable gone already or kept in part by the Deployment controller: either way it comes to its end.
+        // The handover completes whether stable is already gone or the Deployment controller keeps
+        // a part of it.
         let complete = |rollout: &Rollout| rollout.complete("v2").then_some(());
         space.until("web", "Complete", LIMIT, complete).await?;
         space.fault(Fault::Ready, &pod).await?;
@@ -281,7 +294,7 @@ async fn a_canary_pod_that_is_not_ready_from_the_adoption_on_costs_no_request() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_template_of_an_older_replica_set_is_released_by_a_canary_of_its_own() -> Result<(), Failure> {
+async fn the_template_of_an_older_replica_set_rolls_out_through_a_new_canary() -> Result<(), Failure> {
     Space::run("revert", async |space| {
         let stage = Stage::set(space).await?;
         let old = stage.controlled("v1", "Deployment").await?;
@@ -295,7 +308,7 @@ async fn the_template_of_an_older_replica_set_is_released_by_a_canary_of_its_own
         stage.push("v1").await?;
         let Ended { pods, started, before, failed, requests, .. } = stage.end("v1", 4).await?;
         assert_eq!(failed, 0, "of {requests} requests");
-        assert!(space.api::<ReplicaSet>().get_opt(&old).await?.is_none(), "the older one is gone");
+        assert!(space.api::<ReplicaSet>().get_opt(&old).await?.is_none(), "the older ReplicaSet is gone");
         let fresh: Vec<String> = started.into_iter().filter(|pod| !before.contains(pod)).collect();
         assert_eq!(fresh, pods, "the canary's pods serve, the older ReplicaSet started none");
         Ok(())
@@ -304,7 +317,7 @@ async fn the_template_of_an_older_replica_set_is_released_by_a_canary_of_its_own
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_template_pushed_just_before_the_adoption_starts_over_with_the_newer_one() -> Result<(), Failure> {
+async fn a_template_pushed_just_before_the_transfer_starts_a_new_rollout() -> Result<(), Failure> {
     Space::run("push-before", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
@@ -317,30 +330,30 @@ async fn a_template_pushed_just_before_the_adoption_starts_over_with_the_newer_o
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_template_pushed_in_the_moment_of_the_adoption_loses_no_request() -> Result<(), Failure> {
+async fn no_request_fails_when_a_template_is_pushed_during_the_transfer() -> Result<(), Failure> {
     Space::run("push-at", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
         stage.draining().await?;
         let patch =
             json!({"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "demo:v3"}]}}}});
-        stage.adopting().await?;
+        stage.transferring().await?;
         let api = space.api::<Deployment>();
         api.patch("web", &PatchParams::default(), &Patch::Strategic(patch)).await?;
-        let adopted = |sets: &[lab::support::Seen<ReplicaSet>]| {
+        let transferred = |sets: &[lab::support::Seen<ReplicaSet>]| {
             let of_v2 = |set: &ReplicaSet| image(set) == "demo:v2" && controller(set) == "Deployment";
             sets.iter().any(|seen| of_v2(&seen.object))
         };
         space
             .until("web", "v3 on trial", LIMIT, |r: &Rollout| (r.text("/canary/tag") == "v3").then_some(()))
             .await?;
-        tell(format_args!("v2 was adopted before v3 came: {}", adopted(&stage.sets.all())));
+        tell(format_args!("v2 was transferred before v3 came: {}", transferred(&stage.sets.all())));
         stage.ends_well("v3").await
     })
     .await
 }
 
-/// Runs `body` while a part is frozen, and thaws it whatever came of that.
+/// Runs `body` while a part is frozen, and thaws it in any case.
 async fn frozen<T>(part: Part, body: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
     cluster.freeze(part)?;
@@ -350,8 +363,9 @@ async fn frozen<T>(part: Part, body: impl Future<Output = Result<T, Failure>>) -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_deployment_controller_s_proof_the_canary_is_taken_back_alone() -> Result<(), Failure> {
-    Space::run("no-proof", async |space| {
+async fn alone_the_canary_is_taken_back_without_confirmation_by_the_deployment_controller()
+-> Result<(), Failure> {
+    Space::run("unconfirmed", async |space| {
         let stage = Stage::set(space).await?;
         stage.push("v2").await?;
         stage.draining().await?;
@@ -359,7 +373,7 @@ async fn without_the_deployment_controller_s_proof_the_canary_is_taken_back_alon
             stage.controlled("v2", "Deployment").await?;
             stage.controlled("v2", "Rollout").await?;
             let deployment = space.api::<Deployment>().get("web").await?;
-            assert_eq!(held(&deployment), Some(true), "not let go without the proof");
+            assert_eq!(held(&deployment), Some(true), "not released without the confirmation");
             Ok(())
         })
         .await?;
@@ -369,24 +383,23 @@ async fn without_the_deployment_controller_s_proof_the_canary_is_taken_back_alon
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_that_was_gutted_at_its_adoption_gives_its_traffic_to_stable_first_alone()
--> Result<(), Failure> {
-    Space::run("gutted", async |space| {
+async fn alone_a_canary_emptied_at_its_transfer_gives_its_traffic_to_stable_first() -> Result<(), Failure> {
+    Space::run("emptied", async |space| {
         let stage = Stage::lingering(space).await?;
         stage.push("v2").await?;
         stage.draining().await?;
         frozen(Part::KubeControllerManager, async {
             let canary = stage.controlled("v2", "Deployment").await?;
-            // What the Deployment controller writes where the size went down in the moment of the adoption: stable has
-            // its pods already, so the canary gets what is left.
+            // The write of the Deployment controller if the size went down during the transfer:
+            // stable keeps its pods, so the canary gets the remaining ones.
             let patch = json!({"spec": {"replicas": 1}});
             let api = space.api::<ReplicaSet>();
             api.patch(&canary, &PatchParams::default(), &Patch::Merge(patch)).await?;
             Ok(())
         })
         .await?;
-        let home = |route: &lab::support::HttpRoute| (route.percent("web-canary") == 0).then_some(());
-        space.until("web", "all traffic on stable", SOON, home).await?;
+        let on_stable = |route: &lab::support::HttpRoute| (route.percent("web-canary") == 0).then_some(());
+        space.until("web", "all traffic on stable", SOON, on_stable).await?;
         stage.end("v2", 4).await?.harmless();
         Ok(())
     })

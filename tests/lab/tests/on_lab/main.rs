@@ -1,8 +1,9 @@
-//! Tests on the lab: `cargo lab test [FILTER]` runs them inside it. Each has a namespace of its own.
+//! Tests on the lab: `cargo lab test [FILTER]` runs them in it, each in a separate namespace.
 
 mod agent;
 mod blue_green;
 mod canary;
+mod cases;
 mod docs;
 mod faults;
 mod gates;
@@ -16,6 +17,7 @@ mod pods;
 mod queue;
 mod reaction;
 mod rollout;
+mod routes;
 mod stuck;
 mod turns;
 mod volumes;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 use lab::support::{Space, SupportError};
 
-/// How long something may take that takes a moment; a busy machine needs some of it.
+/// The longest time of something that is normally quick, on a busy machine.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// The status of a pod's first container.
@@ -33,7 +35,7 @@ pub(crate) fn container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status.as_ref()?.container_statuses.as_ref()?.first()
 }
 
-/// Whether a pod has this condition, and it is true.
+/// Returns whether a condition of a pod is true.
 pub(crate) fn holds(pod: &Pod, kind: &str) -> bool {
     let mut conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     conditions.any(|condition| condition.type_ == kind && condition.status == "True")
@@ -45,7 +47,7 @@ pub(crate) async fn ready(space: &Space, pod: &str) -> Result<Pod, SupportError>
     space.until(pod, &what, SOON, |pod: &Pod| holds(pod, "Ready").then(|| pod.clone())).await
 }
 
-/// The names of the pods with label `app=APP`, once there are this many ready ones.
+/// Waits until this many pods with label `app=APP` are ready. Returns the names of these pods.
 pub(crate) async fn pods_of(space: &Space, app: &str, count: usize) -> Result<Vec<String>, SupportError> {
     let which = kube::runtime::watcher::Config::default().labels(&format!("app={app}"));
     let what = format!("{count} ready pods of {app}");

@@ -1,4 +1,4 @@
-//! Releases that are measured: what fails comes back, what can't be measured stays where it is.
+//! Measured releases: failures roll back, and rollouts without data wait.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,13 +19,14 @@ use crate::{SOON, pods_of};
 
 /// Requests per second through the Gateway.
 const RATE: f64 = 50.0;
-/// How long the router may go on with a weight that was changed: Traefik takes on changes every two seconds.
+/// The longest time that the router uses an old weight: Traefik applies changes every two seconds.
 const ROUTER: Duration = Duration::from_secs(3);
-/// How long nothing may happen to be taken for not happening: longer than the step's hold and several looks.
+/// How long a test checks that nothing happens: longer than the step's duration and several
+/// measurements.
 const QUIET: Duration = Duration::from_secs(8);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
+async fn a_bad_release_rolls_back() -> Result<(), Failure> {
     Space::run("bad-release", async |space| {
         let stable = Demo::new("web", "v1");
         let bad = Demo::new("web", "v2").env("ERROR_RATE", "1");
@@ -47,13 +48,14 @@ async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
         assert!(failure["message"].as_str().is_some_and(|message| message.contains("0.1")), "{failure}");
         assert_eq!(rollout.text("/canary/tag"), "v2");
         still_held(space, &before).await?;
-        told(space, &failure["value"]).await?;
+        check_events(space, &failure["value"]).await?;
 
-        // The same template again is no new push; nor is a change of anything else.
+        // The same template again is no new push, and neither is another change.
         let tried = trails.pods("demo:v2");
         space.apply(&bad.to_string()).await?;
         space.kubectl(&["annotate", "deployment", "web", "example.com/touched=yes"]).await?;
-        stays(space, "another try of what failed", |rollout| rollout.phase() != "RolledBack").await?;
+        stays(space, "another attempt for the failed template", |rollout| rollout.phase() != "RolledBack")
+            .await?;
         assert_eq!(trails.pods("demo:v2"), tried, "no pod of the rejected version was started again");
         still_held(space, &before).await?;
 
@@ -64,7 +66,7 @@ async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
             })
             .await?;
         space
-            .until("web", "the Deployment let go", SOON, |deployment: &Deployment| {
+            .until("web", "the Deployment released", SOON, |deployment: &Deployment| {
                 (held(deployment) == Some(false)).then_some(())
             })
             .await?;
@@ -78,12 +80,12 @@ async fn a_bad_release_comes_back_by_itself() -> Result<(), Failure> {
             back - first,
             last.unwrap_or(first) - first
         ));
-        assert!(last < Some(back + ROUTER), "bad answers ended with the weight: {last:?}, {back}");
+        assert!(last < Some(back + ROUTER), "bad answers end soon after weight 0: {last:?}, {back}");
         assert_eq!(record.lost(), 0, "{record}");
-        let asked: Vec<u64> =
+        let raised: Vec<u64> =
             weights.iter().map(|(_, weight)| *weight).filter(|weight| *weight > 0).collect();
-        assert_eq!(asked, [20], "it never got to the second step");
-        assert_eq!(trails.pods("demo:v1"), before, "going back to stable starts no pod");
+        assert_eq!(raised, [20], "the rollout never reached the second step");
+        assert_eq!(trails.pods("demo:v1"), before, "the rollback starts no pod");
         Ok(())
     })
     .await
@@ -106,13 +108,13 @@ async fn event(space: &Space, reason: &str) -> Result<(String, String), SupportE
         .await
 }
 
-/// Checks that Events tell the story of the failed release, with metric, value and limit, and that `kubectl describe`
-/// shows it.
-async fn told(space: &Space, value: &Value) -> Result<(), Failure> {
+/// Checks that Events describe the failed release, with metric, value and limit, and that `kubectl
+/// describe` shows them.
+async fn check_events(space: &Space, value: &Value) -> Result<(), Failure> {
     let measured = format!("metric errors is {value}, above max 0.1");
     for (reason, kind, words) in [
         ("Preparing", "Normal", vec!["v2 is held"]),
-        ("WeightShifted", "Normal", vec!["20 %"]),
+        ("WeightShifted", "Normal", vec!["20%"]),
         ("RollingBack", "Warning", vec![&measured, "stable"]),
         ("RolledBack", "Warning", vec![&measured, "held"]),
     ] {
@@ -128,7 +130,7 @@ async fn told(space: &Space, value: &Value) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Checks that for a while a Rollout never is what `other` says.
+/// Checks that for a while `other` never returns true for a Rollout.
 async fn stays(space: &Space, what: &str, other: impl Fn(&Rollout) -> bool) -> Result<(), Failure> {
     let seen = space
         .until("web", what, QUIET, |rollout: &Rollout| other(rollout).then(|| rollout.status.clone()))
@@ -141,7 +143,7 @@ async fn stays(space: &Space, what: &str, other: impl Fn(&Rollout) -> bool) -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stable_keeps_its_share_while_prometheus_is_down_alone() -> Result<(), Failure> {
+async fn alone_stable_keeps_its_share_while_prometheus_is_down() -> Result<(), Failure> {
     let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
     Space::run("no-prometheus", async |space| {
         let (gateway, _) = space.serve("web", &Demo::new("web", "v1"), RATE).await?;
@@ -154,11 +156,11 @@ async fn stable_keeps_its_share_while_prometheus_is_down_alone() -> Result<(), F
         cluster.stop(Part::Prometheus)?;
         let stopped = Timestamp::now();
         let held = stays(space, "another weight without Prometheus", |rollout| {
-            // Status may still be about to say 25.
-            rollout.phase() != "Stepping" || rollout.status["weight"].as_u64().unwrap_or(0) > 25
+            // Status may not have reached 25 yet.
+            rollout.phase() != "Stepping" || rollout.weight().unwrap_or(0) > 25
         })
         .await;
-        // Started again before anything can fail this test: others need it.
+        // Started before anything can fail this test, because other tests need it.
         cluster.start(Part::Prometheus).await?;
         let started = Timestamp::now();
         held?;
@@ -168,17 +170,20 @@ async fn stable_keeps_its_share_while_prometheus_is_down_alone() -> Result<(), F
             })
             .await?;
         let record = load.stop().await;
-        tell(format_args!("Prometheus was away for {:#}; through the Gateway: {record}", started - stopped));
+        tell(format_args!(
+            "Prometheus was unavailable for {:#}; through the Gateway: {record}",
+            started - stopped
+        ));
         assert_eq!(record.failed(), 0, "{record}");
         let quiet = trails.weights().into_iter().filter(|(at, _)| (stopped..started).contains(at)).count();
-        assert_eq!(quiet, 0, "the weight held: {:?}", trails.weights());
+        assert_eq!(quiet, 0, "the weight did not change: {:?}", trails.weights());
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_every_request_is_not_promoted_while_prometheus_is_down_alone() -> Result<(), Failure> {
+async fn alone_a_failing_release_is_not_promoted_while_prometheus_is_down() -> Result<(), Failure> {
     let cluster = Cluster::of(&Layout::of(std::env::var("LAB_NAME")?.parse()?)?);
     Space::run("blind", async |space| {
         let stable = Demo::new("web", "v1");
@@ -190,23 +195,23 @@ async fn what_fails_every_request_is_not_promoted_while_prometheus_is_down_alone
         let load = Load::start(gateway);
         space.apply(&stable.tag("v2").env("ERROR_RATE", "1").to_string()).await?;
         space.weight("web", 25, ROLLOUT).await?;
-        // A look that fails needs three seconds of traffic: there was none yet.
+        // A measurement that fails needs three seconds of traffic, which have not passed yet.
         cluster.stop(Part::Prometheus)?;
         let stopped = Timestamp::now();
         let held = async {
             stays(space, "another weight without Prometheus", |rollout| {
-                rollout.phase() != "Stepping" || rollout.status["weight"].as_u64().unwrap_or(0) > 25
+                rollout.phase() != "Stepping" || rollout.weight().unwrap_or(0) > 25
             })
             .await?;
-            let told = |rollout: &Rollout| {
+            let unavailable = |rollout: &Rollout| {
                 (rollout.text("/waiting/reason") == "MetricsUnavailable").then(|| rollout.status.clone())
             };
-            let status = space.until("web", "Prometheus told as unavailable", SOON, told).await?;
+            let status = space.until("web", "Prometheus reported as unavailable", SOON, unavailable).await?;
             Ok::<_, Failure>(status["waiting"].clone())
         }
         .await;
         let failing = load.recent(Duration::from_secs(2));
-        // Started again before anything can fail this test: others need it.
+        // Started before anything can fail this test, because other tests need it.
         cluster.start(Part::Prometheus).await?;
         let started = Timestamp::now();
         let waiting = held?;
@@ -227,14 +232,14 @@ async fn what_fails_every_request_is_not_promoted_while_prometheus_is_down_alone
         assert_eq!(steps, [25], "nothing was promoted");
         let (back, _) = *weights.iter().rev().find(|(_, weight)| *weight == 0).expect("weight 0");
         tell(format_args!(
-            "Prometheus was away for {:#}; weight 0 came {:#} after its return; {record}",
+            "Prometheus was unavailable for {:#}; weight 0 came {:#} after its return; {record}",
             started - stopped,
             back - started
         ));
-        assert!(back > started, "nobody can know that it fails without Prometheus");
+        assert!(back > started, "the failure can't be measured without Prometheus");
         assert_eq!(record.lost(), 0, "{record}");
         let kept = record.by_version().get("v1").copied().unwrap_or_default();
-        assert_eq!(kept.failed, 0, "stable answered well throughout: {record}");
+        assert_eq!(kept.failed, 0, "stable never failed: {record}");
         Ok(())
     })
     .await
@@ -253,9 +258,9 @@ async fn a_crash_looping_canary_is_rolled_back() -> Result<(), Failure> {
         let rollout = rolled_back(space).await?;
         load.stop().await;
         let failure = &rollout.status["failure"];
-        tell(format_args!("the crash loop is told as {failure}"));
-        let told = failure.to_string().to_lowercase();
-        assert!(told.contains("crash") || told.contains("restart"), "{failure}");
+        tell(format_args!("the crash loop is reported as {failure}"));
+        let text = failure.to_string().to_lowercase();
+        assert!(text.contains("crash") || text.contains("restart"), "{failure}");
         still_held(space, &before).await
     })
     .await

@@ -1,5 +1,5 @@
-//! Where admission makes another template of the canary's: it is measured, but the Deployment controller starts the pods
-//! that serve in the end.
+//! Admission alters the canary's template: the canary is measured, but in the end the Deployment
+//! controller starts the pods that serve.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space, Trails, ask
 use crate::canary::held;
 use crate::pods_of;
 
-/// Requests per second on each of the two ways.
+/// Requests per second on each of the two paths (Gateway and `ClusterIP`).
 const RATE: f64 = 50.0;
-/// How long a whole rollout may take, its native end included.
+/// The longest time of a whole rollout, including its native end.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// A policy of the API server that annotates the template of each canary `ReplicaSet` of one namespace.
+/// An admission policy that annotates the template of each canary `ReplicaSet` in one namespace.
 fn altering(namespace: &str) -> String {
     format!(
         r#"
@@ -50,7 +50,8 @@ spec: {{policyName: alter-{namespace}}}
     )
 }
 
-/// Creates a `ReplicaSet` as a canary's would be, without keeping it, until admission alters it: policies take a moment.
+/// Retries the creation of a canary `ReplicaSet` by dry run until admission alters it, because an
+/// admission policy takes a moment to become effective.
 async fn in_force(space: &Space) -> Result<(), Failure> {
     let probe = r#"{"apiVersion":"apps/v1","kind":"ReplicaSet","metadata":{"name":"probe","labels":{"steelyard.io/rollout":"probe"}},
         "spec":{"replicas":0,"selector":{"matchLabels":{"app":"probe"}},"template":{"metadata":{"labels":{"app":"probe"}},
@@ -68,7 +69,8 @@ async fn in_force(space: &Space) -> Result<(), Failure> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_template_that_admission_alters_is_measured_and_then_rolled_out_natively() -> Result<(), Failure> {
     Space::run("altered", async |space| {
-        // What the Deployment controller ends by itself it ends at once: pods serve on until routers have heard of it.
+        // The Deployment controller deletes pods at once, so they keep serving until the routers
+        // have removed them.
         let demo = Demo::new("web", "v1").linger(4);
         let (gateway, service) = space.serve("web", &demo, RATE).await?;
         let before = pods_of(space, "web", 4).await?;
@@ -115,8 +117,8 @@ async fn a_template_that_admission_alters_is_measured_and_then_rolled_out_native
             .collect();
         assert_eq!(owners, BTreeSet::from(["Deployment".to_owned()]), "no canary is left");
         let deployment = space.api::<Deployment>().get("web").await?;
-        assert_eq!(held(&deployment), Some(false), "let go");
-        assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is as it was");
+        assert_eq!(held(&deployment), Some(false), "released");
+        assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is restored");
         assert!(space.api::<Service>().get_opt("web-canary").await?.is_none());
         Ok(())
     })

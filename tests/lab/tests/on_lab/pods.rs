@@ -1,4 +1,4 @@
-//! Pods behave as kubelet's do, in what a controller can see.
+//! Pods behave as with a kubelet, where a controller can see it.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ spec: {containers: [{name: app, image: "demo:v1", env: [{name: CRASH_AFTER, valu
             })
             .await?;
         assert_eq!(status.restart_count, 1, "the first restart is immediate, the second one waits");
-        let last = status.last_state.and_then(|state| state.terminated).expect("how it ended");
+        let last = status.last_state.and_then(|state| state.terminated).expect("the termination state");
         assert_eq!((last.exit_code, last.reason.as_deref()), (1, Some("Error")));
         let message = status.state.and_then(|state| state.waiting).and_then(|waiting| waiting.message);
         assert!(
@@ -49,7 +49,7 @@ spec: {containers: [{name: app, image: "demo:v1", env: [{name: CRASH_AFTER, valu
             "{message:?}"
         );
         let log = std::fs::read_to_string(space.log("crash", "app")?)?;
-        assert_eq!(log.matches("as CRASH_AFTER asked").count(), 2, "both runs are in the log: {log}");
+        assert_eq!(log.matches("as CRASH_AFTER requires").count(), 2, "both runs are in the log: {log}");
         Ok(())
     })
     .await
@@ -77,7 +77,7 @@ async fn a_missing_image_is_reported() -> Result<(), Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_pod_serves_on_and_is_marked_as_terminating() -> Result<(), Failure> {
+async fn a_deleted_pod_keeps_serving_and_is_marked_as_terminating() -> Result<(), Failure> {
     Space::run("deletion", async |space| {
         let demo = Demo::new("web", "v1").replicas(1);
         space.apply(&demo.manifest(space.name())).await?;
@@ -102,8 +102,11 @@ async fn a_deleted_pod_serves_on_and_is_marked_as_terminating() -> Result<(), Fa
             .await?;
         gone(space, &name).await?;
         let took = began.elapsed();
-        assert!(took >= Duration::from_secs(2), "it serves for two seconds after SIGTERM: {took:?}");
-        assert!(took < Duration::from_secs(9), "and does not wait for its grace period's end: {took:?}");
+        assert!(took >= Duration::from_secs(2), "the pod serves for two seconds after SIGTERM: {took:?}");
+        assert!(
+            took < Duration::from_secs(9),
+            "the pod does not wait for the end of its grace period: {took:?}"
+        );
         Ok(())
     })
     .await
@@ -139,10 +142,10 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn probes_are_honoured_by_their_numbers() -> Result<(), Failure> {
+async fn probes_follow_their_delays_and_thresholds() -> Result<(), Failure> {
     Space::run("probes", async |space| {
-        // Healthy only after a second: its startup probe has to hold the liveness probe back. Then every answer
-        // fails its liveness probe.
+        // The pod is healthy only after a second, so its startup probe must delay the liveness
+        // probe. After that every liveness probe fails.
         let pod = r#"
 apiVersion: v1
 kind: Pod
@@ -174,7 +177,11 @@ spec:
                 (status.restart_count == 1).then(|| status.last_state.clone()).flatten()
             })
             .await?;
-        assert_eq!(restarted.terminated.expect("how it ended").exit_code, 0, "it was asked to end, and did");
+        assert_eq!(
+            restarted.terminated.expect("the termination state").exit_code,
+            0,
+            "the container exited on request"
+        );
         let events =
             space.api::<Event>().list(&ListParams::default().fields("involvedObject.name=slow")).await?;
         assert!(events.iter().any(|event| event.reason.as_deref() == Some("Unhealthy")), "{events:?}");
@@ -184,7 +191,7 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_that_is_to_end_by_itself_succeeds_or_fails() -> Result<(), Failure> {
+async fn a_pod_that_runs_to_completion_succeeds_or_fails() -> Result<(), Failure> {
     Space::run("once", async |space| {
         for (name, code, phase) in [("good", 0, "Succeeded"), ("bad", 3, "Failed")] {
             let pod = format!(

@@ -1,4 +1,5 @@
-//! Limits on rollouts in flight: who has to wait, who is next, and who never waits.
+//! Limits on rollouts in progress: which one waits, which one is next, and that a rollback never
+//! waits.
 
 use std::time::Duration;
 
@@ -9,12 +10,11 @@ use serde_json::json;
 
 use crate::kills::controller::Controller;
 
-/// How long a rollout may take, and a controller to take over.
+/// The longest time of a rollout, and of a change of leader.
 const LIMIT: Duration = Duration::from_mins(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_rollouts_wait_for_their_turn_namespaces_take_turns_and_a_way_back_does_not_wait()
--> Result<(), Failure> {
+async fn alone_rollouts_queue_fairly_across_namespaces_and_a_rollback_does_not_wait() -> Result<(), Failure> {
     Space::run("queue-a", async |one| {
         Space::run("queue-b", async |two| {
             Controller::with(one, &["--set", "concurrency.cluster=1"], async |controller| {
@@ -38,7 +38,7 @@ async fn turns(one: &Space, two: &Space, controller: &Controller) -> Result<(), 
     push(one, "second").await?;
     reached(one, "second", "first in the queue", |rollout| place(rollout, "1st of 1")).await?;
     push(two, "third").await?;
-    // It came last, but its namespace has none in flight.
+    // It was pushed last, but its namespace has no rollout in progress.
     reached(two, "third", "first in the queue", |rollout| place(rollout, "1st of 2")).await?;
     reached(one, "second", "second in the queue", |rollout| place(rollout, "2nd of 2")).await?;
     assert_eq!(
@@ -46,7 +46,7 @@ async fn turns(one: &Space, two: &Space, controller: &Controller) -> Result<(), 
         ""
     );
 
-    // A process that takes over counts what is in flight before it lets anybody start.
+    // A new leader counts the rollouts in progress before it starts another one.
     let leader = controller.leader().await?;
     controller.kill_for_good(&leader.pod).await?;
     controller.after(&leader).await?;
@@ -61,7 +61,7 @@ async fn turns(one: &Space, two: &Space, controller: &Controller) -> Result<(), 
     Ok(())
 }
 
-/// When the last rollout began and ended.
+/// The start and the end of the last rollout.
 fn span(rollout: &Rollout) -> (Timestamp, Timestamp) {
     let past = rollout.status["history"].as_array().and_then(|history| history.last()).cloned();
     let at = |key: &str| past.as_ref().and_then(|past| past[key].as_str()?.parse().ok()).unwrap_or_default();

@@ -1,11 +1,12 @@
-//! How soon a bad release loses its traffic, with room for a busy machine: `cargo lab bench reaction` says it exactly.
+//! How soon a bad release loses its traffic, with a margin for a busy machine. `cargo lab bench
+//! reaction` measures it precisely.
 
 use lab::bench;
 use lab::support::{Failure, Space, tell};
 
-/// Releases of each kind.
-const RELEASES: usize = 3;
-/// A machine that does other work as well may take so many times as long.
+/// The number of releases of each kind.
+const RELEASES: usize = 2;
+/// The factor by which a busy machine may be slower.
 const MARGIN: f64 = 2.5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

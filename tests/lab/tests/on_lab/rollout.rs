@@ -1,4 +1,4 @@
-//! What a native rollout costs: the measure of everything that is to be better.
+//! The cost of a native rollout, as the baseline for comparison.
 
 use std::time::Duration;
 
@@ -8,25 +8,25 @@ use lab::support::{Demo, Failure, Space, routed, tell};
 
 use crate::SOON;
 
-/// Requests per second on each of the two ways.
+/// Requests per second on each of the two paths (Gateway and `ClusterIP`).
 const RATE: f64 = 100.0;
 
-fn check(way: &str, record: &Record, asked: jiff::Timestamp) {
+fn check(way: &str, record: &Record, pushed: jiff::Timestamp) {
     tell(format_args!("{way}: {record}"));
     let first = record.first("v2").expect("v2 answered");
     let last = record.last("v1").expect("v1 answered");
-    tell(format_args!("{way}: first v2 {:#} after the change, last v1 {:#}", first - asked, last - asked));
-    assert!(record.first("v1").expect("v1 answered") < asked, "v1 served before the change");
-    assert!(first > asked, "v2 served only after the change");
+    tell(format_args!("{way}: first v2 {:#} after the change, last v1 {:#}", first - pushed, last - pushed));
+    assert!(record.first("v1").expect("v1 answered") < pushed, "v1 served before the change");
+    assert!(first > pushed, "v2 served only after the change");
     let end = record.at(record.samples().last().expect("requests").ended());
     assert_eq!(record.share("v2", end - Duration::from_secs(1)..end), Some(1.0), "only v2 serves at the end");
-    assert_eq!(record.failed(), record.lost(), "the app itself answers no error");
+    assert_eq!(record.failed(), record.lost(), "the app itself returns no error");
     let latest = record.samples().iter().map(|sample| sample.scheduled).max().unwrap_or_default();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let due = (latest.as_secs_f64() * RATE).round() as usize + 1;
-    assert_eq!(record.samples().len(), due, "every request that was due is in the log");
-    // Losing a few is what a native rollout does (the router learns of ended pods too late); losing many is a
-    // broken lab.
+    assert_eq!(record.samples().len(), due, "the log has every scheduled request");
+    // A native rollout loses a few requests, because the router learns of terminating pods too
+    // late. Many lost requests mean a broken lab.
     assert!(record.failed() * 20 < record.requests(), "{record}");
 }
 
@@ -49,15 +49,16 @@ async fn a_native_rollout_under_load() -> Result<(), Failure> {
 
         let (gateway, service) = (Load::start(through_gateway), Load::start(through_service));
         tokio::time::sleep(Duration::from_secs(1)).await;
-        let asked = jiff::Timestamp::now();
+        let pushed = jiff::Timestamp::now();
         space.apply(&demo.tag("v2").to_string()).await?;
         space.rolled_out("web", SOON).await?;
-        tell(format_args!("rolled out in {:#}", jiff::Timestamp::now() - asked));
-        // Ended pods serve for two seconds more, and kept-alive connections to them last as long.
+        tell(format_args!("rolled out in {:#}", jiff::Timestamp::now() - pushed));
+        // Terminating pods serve for two more seconds, and their kept-alive connections last as
+        // long.
         tokio::time::sleep(Duration::from_secs(4)).await;
         let (gateway, service) = (gateway.stop().await, service.stop().await);
-        check("through the Gateway", &gateway, asked);
-        check("through the Service", &service, asked);
+        check("through the Gateway", &gateway, pushed);
+        check("through the Service", &service, pushed);
         Ok(())
     })
     .await

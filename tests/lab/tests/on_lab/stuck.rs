@@ -1,4 +1,5 @@
-//! Canaries that can't start: told by name within seconds, taken down at the deadline; stable serves on.
+//! Canaries that can't start: the reason is reported within seconds, the canary is removed at the
+//! deadline, and stable keeps serving.
 
 use jiff::{SignedDuration, Timestamp};
 use lab::load::Load;
@@ -9,13 +10,14 @@ use crate::pods_of;
 
 /// Requests per second through the Gateway and to the `ClusterIP` each.
 const RATE: f64 = 50.0;
-/// The policy's deadline, in seconds: long enough to tell naming at once from naming at the end.
+/// The policy's deadline, in seconds: long enough to distinguish an immediate report from one at
+/// the deadline.
 const DEADLINE: u8 = 25;
-/// How soon what keeps the pods from starting must be named, once they are awaited.
+/// The longest time until the reason is reported, once the pods are awaited.
 const NAMED: SignedDuration = SignedDuration::from_secs(12);
 
-/// Pushes by `kubectl patch` what can't start once `obstacle` is applied (a manifest, maybe empty), and follows it to
-/// its end. All of `words` must be named.
+/// Applies `obstacle` (a manifest, may be empty), pushes a version that can't start with `kubectl
+/// patch`, and follows it to its end. The messages must contain all of `words`.
 async fn stuck(space: &Space, obstacle: &str, patch: &str, words: &[&str]) -> Result<(), Failure> {
     let (gateway, service) = space.serve("web", &Demo::new("web", "v1"), RATE).await?;
     let before = pods_of(space, "web", 4).await?;
@@ -26,7 +28,7 @@ async fn stuck(space: &Space, obstacle: &str, patch: &str, words: &[&str]) -> Re
     let pushed = Timestamp::now();
     space.kubectl(&["patch", "deployment", "web", "--type=strategic", "--patch", patch]).await?;
     let waiting = space
-        .until("web", &format!("waiting that names {words:?}"), ROLLOUT, |rollout: &Rollout| {
+        .until("web", &format!("waiting with {words:?}"), ROLLOUT, |rollout: &Rollout| {
             let message = rollout.text("/waiting/message");
             words.iter().all(|word| message.contains(word)).then(|| rollout.status["waiting"].clone())
         })
@@ -35,7 +37,7 @@ async fn stuck(space: &Space, obstacle: &str, patch: &str, words: &[&str]) -> Re
     let until: Timestamp = waiting["until"].as_str().expect("a deadline").parse()?;
     let awaited = until - SignedDuration::from_secs(DEADLINE.into());
     tell(format_args!(
-        "named {:#} after the push, {:#} after the pods were awaited: {waiting}",
+        "reported {:#} after the push, {:#} after the pods were awaited: {waiting}",
         named - pushed,
         named - awaited
     ));
@@ -58,8 +60,7 @@ async fn stuck(space: &Space, obstacle: &str, patch: &str, words: &[&str]) -> Re
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_whose_image_is_missing_is_told_by_name_and_taken_down_at_the_deadline()
--> Result<(), Failure> {
+async fn a_missing_image_is_reported_and_fails_at_the_deadline() -> Result<(), Failure> {
     Space::run("no-image", async |space| {
         let patch = r#"{"spec": {"template": {"spec": {"containers": [{"name": "app", "image": "nowhere/absent:v2"}]}}}}"#;
         stuck(space, "", patch, &["ImagePull", "nowhere/absent:v2"]).await
@@ -68,7 +69,7 @@ async fn a_canary_whose_image_is_missing_is_told_by_name_and_taken_down_at_the_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_beyond_the_quota_is_told_by_name_and_taken_down_at_the_deadline() -> Result<(), Failure> {
+async fn an_exceeded_quota_is_reported_and_fails_at_the_deadline() -> Result<(), Failure> {
     Space::run("quota", async |space| {
         let quota =
             r#"{apiVersion: v1, kind: ResourceQuota, metadata: {name: four}, spec: {hard: {pods: "4"}}}"#;
@@ -79,7 +80,7 @@ async fn a_canary_beyond_the_quota_is_told_by_name_and_taken_down_at_the_deadlin
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_that_fits_no_node_is_told_by_name_and_taken_down_at_the_deadline() -> Result<(), Failure> {
+async fn an_unschedulable_canary_is_reported_and_fails_at_the_deadline() -> Result<(), Failure> {
     Space::run("no-node", async |space| {
         let patch = r#"{"spec": {"template": {"spec": {"nodeSelector": {"example.com/disk": "fast"}}}}}"#;
         stuck(space, "", patch, &["Unschedulable", "0/1 nodes are available"]).await
@@ -88,8 +89,7 @@ async fn a_canary_that_fits_no_node_is_told_by_name_and_taken_down_at_the_deadli
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_that_never_gets_ready_is_told_by_name_and_taken_down_at_the_deadline() -> Result<(), Failure>
-{
+async fn a_canary_that_never_becomes_ready_is_reported_and_fails_at_the_deadline() -> Result<(), Failure> {
     Space::run("never-ready", async |space| {
         let patch = r#"{"spec": {"template": {"spec": {"containers": [{"name": "app", "env": [{"name": "START_DELAY", "value": "1h"}]}]}}}}"#;
         stuck(space, "", patch, &["NotReady", "app"]).await

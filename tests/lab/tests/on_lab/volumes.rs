@@ -1,4 +1,4 @@
-//! What a pod finds in its file system and its environment.
+//! The file system and the environment of a pod.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use lab::support::{Failure, Space};
 
 use crate::SOON;
 
-/// Waits until a pod has ended, and gives its output.
+/// Waits until a pod has ended. Returns its output.
 async fn output(space: &Space, pod: &str) -> Result<String, Failure> {
     let ended = |pod: &Pod| {
         let phase = pod.status.as_ref()?.phase.clone()?;
@@ -19,7 +19,7 @@ async fn output(space: &Space, pod: &str) -> Result<String, Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pod_can_call_the_api_with_its_own_token_and_no_more_than_its_role_allows() -> Result<(), Failure> {
+async fn a_pod_calls_the_api_with_its_token_and_only_the_permissions_of_its_role() -> Result<(), Failure> {
     Space::run("token", async |space| {
         let kubectl = which("kubectl")?;
         let manifest = format!(
@@ -68,7 +68,7 @@ spec:
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn volumes_and_variables_are_what_the_pod_asked_for() -> Result<(), Failure> {
+async fn volumes_and_variables_match_the_pod_spec() -> Result<(), Failure> {
     Space::run("volumes", async |space| {
         space.apply(VOLUMES).await?;
         let log = output(space, "looker").await?;
@@ -144,7 +144,7 @@ spec:
     - {name: scratch, mountPath: /lab-test-scratch}
 "#;
 
-/// Where a program of the lab's is found.
+/// The path of a program of the lab.
 fn which(name: &str) -> Result<PathBuf, Failure> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file());
@@ -193,9 +193,9 @@ spec:
         let running = |pod: &Pod| crate::container(pod)?.state.as_ref()?.running.clone();
         space.until("pair", "the app running", SOON, running).await?;
         let pod = space.api::<Pod>().get("pair").await?;
-        assert!(!crate::holds(&pod, "Ready"), "its file is not there yet");
+        assert!(!crate::holds(&pod, "Ready"), "its file does not exist yet");
         assert!(crate::holds(&pod, "Initialized"));
-        // The volume as the machine sees it.
+        // The volume on the machine.
         let dir = space.volume(&pod, "shared")?;
         std::fs::write(dir.join("ready"), "")?;
         crate::ready(space, "pair").await?;

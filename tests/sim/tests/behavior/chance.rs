@@ -1,19 +1,19 @@
-//! Whatever happens in whatever order: each prefix of writes is safe, and once nothing disturbs the
-//! world any more, nothing is left to do in the end.
+//! Random sequences of events: each prefix of writes is safe, and once nothing disturbs the world,
+//! every rollout ends.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
 use super::*;
-use steelyard_core::api::{EPOCH, FAILED, HASH, Intent, Promote, Retry};
+use steelyard_core::api::{HASH, Intent, Promote, Retry};
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
-enum Turn {
+enum Event {
     /// An image is pushed.
     Push(u8),
     /// The Deployment is scaled.
     Scale(i32),
-    /// From now on each metric answers this.
+    /// Each metric answers this from now on.
     Answer(Measurement),
     /// A user sets an intent for the canary.
     Want(Wanted),
@@ -29,8 +29,8 @@ enum Turn {
     Die(usize),
     /// The oldest write that a dead leader has sent arrives.
     Late,
-    /// It proceeds this many times.
-    Pass(usize),
+    /// The world proceeds this many times.
+    Proceed(usize),
 }
 
 /// An intent.
@@ -43,7 +43,7 @@ enum Wanted {
     Nothing,
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+fn event() -> impl Strategy<Value = Event> {
     let answer = prop_oneof![Just(Measurement::Good), Just(Measurement::Bad), Just(Measurement::NoData)];
     let wanted = prop_oneof![
         Just(Wanted::Abort),
@@ -53,45 +53,45 @@ fn turn() -> impl Strategy<Value = Turn> {
         Just(Wanted::Nothing)
     ];
     prop_oneof![
-        3 => (1..5u8).prop_map(Turn::Push),
-        1 => (0..7i32).prop_map(Turn::Scale),
-        1 => answer.prop_map(Turn::Answer),
-        1 => wanted.prop_map(Turn::Want),
-        1 => any::<bool>().prop_map(Turn::Controller),
-        1 => Just(Turn::Route),
-        1 => Just(Turn::Service),
-        1 => Just(Turn::Unpin),
-        3 => (0..4usize).prop_map(Turn::Die),
-        2 => Just(Turn::Late),
-        6 => (1..40usize).prop_map(Turn::Pass),
+        3 => (1..5u8).prop_map(Event::Push),
+        1 => (0..7i32).prop_map(Event::Scale),
+        1 => answer.prop_map(Event::Answer),
+        1 => wanted.prop_map(Event::Want),
+        1 => any::<bool>().prop_map(Event::Controller),
+        1 => Just(Event::Route),
+        1 => Just(Event::Service),
+        1 => Just(Event::Unpin),
+        3 => (0..4usize).prop_map(Event::Die),
+        2 => Just(Event::Late),
+        6 => (1..40usize).prop_map(Event::Proceed),
     ]
 }
 
-fn take(world: &mut World, turn: &Turn) {
-    match turn {
-        Turn::Push(tag) => world.push(&format!("demo:v{tag}")),
-        Turn::Scale(replicas) => world.scale(*replicas),
-        Turn::Answer(answer) => world.measurement = *answer,
-        Turn::Want(wanted) => want(world, *wanted),
-        Turn::Controller(true) => world.start(Actor::DeploymentController),
-        Turn::Controller(false) => world.stop(Actor::DeploymentController),
-        Turn::Route => {
+fn take(world: &mut World, event: &Event) {
+    match event {
+        Event::Push(tag) => world.push(&format!("demo:v{tag}")),
+        Event::Scale(replicas) => world.scale(*replicas),
+        Event::Answer(answer) => world.measurement = *answer,
+        Event::Want(wanted) => want(world, *wanted),
+        Event::Controller(true) => world.start(Actor::DeploymentController),
+        Event::Controller(false) => world.stop(Actor::DeploymentController),
+        Event::Route => {
             world.snapshot.routes[0].spec =
                 json!({"rules": [{"backendRefs": [{"name": "web", "port": 80}]}]});
         }
-        Turn::Service if world.weight() == 0 => {
+        Event::Service if world.weight() == 0 => {
             world.snapshot.services.retain(|service| service.meta.name == "web");
         }
-        Turn::Unpin if world.weight() == 0 => {
+        Event::Unpin if world.weight() == 0 => {
             world.snapshot.services[0].selector.remove(HASH);
         }
-        // With weight on it, the router has no endpoint, or the Service selects the canary, until
-        // the next reconcile.
-        Turn::Service | Turn::Unpin => {}
-        Turn::Die(writes) => world.die_after(*writes),
-        Turn::Late => drop(world.late()),
-        Turn::Pass(passes) => {
-            for _ in 0..*passes {
+        // While the canary has weight, the router would have no endpoint, or the Service would
+        // select the canary, until the next reconcile.
+        Event::Service | Event::Unpin => {}
+        Event::Die(writes) => world.die_after(*writes),
+        Event::Late => drop(world.late()),
+        Event::Proceed(times) => {
+            for _ in 0..*times {
                 world.proceed();
             }
         }
@@ -120,14 +120,14 @@ fn want(world: &mut World, wanted: Wanted) {
     });
 }
 
-/// Nothing disturbs it any more: in the end one version serves alone, and nothing of a rollout is
+/// Without further disturbance, in the end one version serves alone and nothing of a rollout is
 /// left.
-fn comes_to_rest(mut world: World) {
+fn becomes_idle(mut world: World) {
     world.start(Actor::DeploymentController);
     world.measurement = Measurement::Good;
     want(&mut world, Wanted::Nothing);
     world.scale(4);
-    world.rest();
+    world.until_idle();
     let status = world.status().clone();
     assert_eq!(status.trial, None, "{status:?}");
     let d = world.snapshot.deployment.clone().unwrap();
@@ -156,23 +156,22 @@ fn comes_to_rest(mut world: World) {
             && world.snapshot.services[0].meta.managed.is_empty()
     );
     for marks in [&world.snapshot.routes[0].meta.annotations, &world.snapshot.services[0].meta.annotations] {
-        assert!(!marks.contains_key(EPOCH) && !marks.contains_key(FAILED), "{marks:?}");
+        assert!(marks.is_empty(), "{marks:?}");
     }
     assert!(world.snapshot.rollout.as_ref().unwrap().finalizers.is_empty());
 }
 
-/// Canary and blue-green, by a route and without one.
+/// Strategies and traffic: canary and blue-green, with a route and without one.
 fn ways(way: usize) -> (steelyard_core::api::Strategy, steelyard_core::api::Traffic) {
-    let steps = json!({"canary": {"steps": [{"weight": 25, "hold": "5s"}, {"weight": 50, "hold": "5s"}], "bake": "5s"}});
-    let switch =
-        json!({"blueGreen": {"before": {"hold": "5s"}, "after": {"hold": "5s"}, "keepStable": "10s"}});
+    let steps = json!({"canary": {"steps": [{"weight": 25, "duration": "5s"}, {"weight": 50, "duration": "5s"}], "bake": "5s"}});
+    let switch = json!({"blueGreen": {"before": {"duration": "5s"}, "after": {"duration": "5s"}, "keepStable": "10s"}});
     let strategy = [steps, switch][way % 2].clone();
-    let traffic = [json!({"gatewayAPI": {}}), json!({"service": {}})][way / 2].clone();
+    let traffic = [json!({"gatewayAPI": {}}), json!({"serviceSelector": {}})][way / 2].clone();
     (serde_json::from_value(strategy).unwrap(), serde_json::from_value(traffic).unwrap())
 }
 
-/// The same cases each time, so that a change is judged by what it did; others by
-/// `PROPTEST_RNG_SEED` and `PROPTEST_CASES`.
+/// The same cases in each run, so that a change is judged by its effect. `PROPTEST_RNG_SEED` and
+/// `PROPTEST_CASES` select others.
 fn config(cases: u32) -> ProptestConfig {
     let set = ProptestConfig::default();
     let seed = if set.rng_seed == RngSeed::Random { RngSeed::Fixed(1) } else { set.rng_seed };
@@ -184,19 +183,19 @@ proptest! {
     #![proptest_config(config(32))]
 
     #[test]
-    fn whatever_happens_each_prefix_of_writes_is_safe_and_nothing_is_left_to_do_in_the_end(way in 0..4usize, turns in prop::collection::vec(turn(), 1..16)) {
+    fn each_prefix_of_writes_is_safe_and_every_world_becomes_idle(way in 0..4usize, events in prop::collection::vec(event(), 1..16)) {
         let mut world = World::stable();
         let spec = world.policy();
         (spec.strategy, spec.traffic) = ways(way);
-        world.rest();
-        for turn in &turns {
-            take(&mut world, turn);
+        world.until_idle();
+        for event in &events {
+            take(&mut world, event);
         }
-        comes_to_rest(world);
+        becomes_idle(world);
     }
 }
 
-/// Two worlds of equal states; the second is later, in a later epoch, and at a later generation.
+/// Two worlds with equal states. The second has a later time, epoch and generation.
 fn alike(way: usize) -> [World; 2] {
     let mut worlds = [World::stable(), World::stable()];
     worlds[1].advance(SignedDuration::from_mins(90));
@@ -206,20 +205,20 @@ fn alike(way: usize) -> [World; 2] {
         let spec = world.policy();
         (spec.strategy, spec.traffic) = ways(way);
         world.settle();
-        world.rest();
+        world.until_idle();
     }
     worlds
 }
 
-/// Asserts that the states are equal, or shows where they differ first.
-fn equal(a: &World, b: &World, turn: &Turn) {
+/// Asserts that the states are equal, or shows the first difference.
+fn equal(a: &World, b: &World, event: &Event) {
     let [a, b] = [a, b].map(World::state);
     if a != b {
         let [a, b] = [a, b].map(|state| format!("{state:#?}"));
         let same = a.lines().zip(b.lines()).take_while(|(a, b)| a == b).count();
         let [a, b] = [a, b]
             .map(|text| text.lines().skip(same.saturating_sub(12)).take(24).collect::<Vec<_>>().join("\n"));
-        panic!("after {turn:?}:\n{a}\n-----\n{b}");
+        panic!("after {event:?}:\n{a}\n-----\n{b}");
     }
 }
 
@@ -227,26 +226,26 @@ proptest! {
     #![proptest_config(config(12))]
 
     #[test]
-    fn worlds_of_equal_states_stay_equal_whatever_happens(way in 0..4usize, turns in prop::collection::vec(turn(), 1..12)) {
+    fn worlds_with_equal_states_stay_equal(way in 0..4usize, events in prop::collection::vec(event(), 1..12)) {
         let [mut first, mut second] = alike(way);
         prop_assert_eq!(first.state(), second.state());
-        for turn in &turns {
-            take(&mut first, turn);
-            take(&mut second, turn);
-            equal(&first, &second, turn);
+        for event in &events {
+            take(&mut first, event);
+            take(&mut second, event);
+            equal(&first, &second, event);
         }
     }
 }
 
 #[test]
-fn a_deployment_scaled_to_zero_while_its_canary_is_handed_over_wakes_up_again() {
+fn a_deployment_scaled_to_zero_during_the_handover_can_be_scaled_up_again() {
     let mut world = World::stable();
-    world.rest();
+    world.until_idle();
     world.push("demo:v2");
     for _ in 0..54 {
         world.proceed();
     }
     world.scale(0);
     world.die_after(1);
-    comes_to_rest(world);
+    becomes_idle(world);
 }

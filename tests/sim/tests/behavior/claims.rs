@@ -1,36 +1,39 @@
-//! Several Deployments behind one Service, or in one route.
+//! Several Deployments behind one Service or in one route.
 
 use jiff::Timestamp;
 use serde_json::json;
 
 use sim::{Measurement, World};
 use steelyard_core::{
-    api::{EPOCH, End, FAILED, HASH, Phase},
-    engine::*,
+    api::{CANARY_OF, EPOCH, FAILED, HASH, Phase, ROLLOUT, RolloutOutcome},
+    engine::{
+        reasons::{EventReason, NewerEpoch},
+        *,
+    },
 };
 
 /// Another Deployment that claims the Service, with a pod behind it.
-fn rival(since: i64, idle: bool) -> Rival {
+fn claimant(since: i64, idle: bool) -> Claimant {
     let since = Timestamp::from_second(since).ok();
-    Rival {
+    Claimant {
         deployment: "shop".into(),
         claim: Claim { idle, since, uid: "uid-shop-rollout".into() },
         pods: ["shop-1".into()].into(),
     }
 }
 
-/// A world whose Rollout was made in the tenth second, and that is accepted if it is alone behind
-/// its Service.
-fn tenth(rivals: &[Rival]) -> World {
+/// A world whose Rollout was created in second 10 and is accepted if no other Deployment uses its
+/// Service.
+fn tenth(claimants: &[Claimant]) -> World {
     let mut world = World::stable();
     world.snapshot.rollout.as_mut().unwrap().meta.created = Timestamp::from_second(10).ok();
-    world.snapshot.services[0].rivals = rivals.to_vec();
-    world.rest();
+    world.snapshot.services[0].claimants = claimants.to_vec();
+    world.until_idle();
     world
 }
 
-/// Writes what is decided until nothing is: the pods behind a Service that another rollout has
-/// pinned are not of this world.
+/// Applies decisions until there are none. Skips the invariants, because the pods behind a Service
+/// that another rollout has pinned are not part of this world.
 fn settle(world: &mut World) {
     for _ in 0..50 {
         let decision = world.decide();
@@ -50,11 +53,11 @@ fn accepted(world: &World) -> (&str, &str) {
 }
 
 #[test]
-fn a_newcomer_behind_the_service_stops_no_rollout_of_the_first() {
+fn a_second_deployment_behind_the_service_stops_no_rollout_of_the_first() {
     let mut world = tenth(&[]);
-    world.snapshot.services[0].rivals = vec![rival(20, true)];
+    world.snapshot.services[0].claimants = vec![claimant(20, true)];
     world.push("demo:v2");
-    world.rest();
+    world.until_idle();
     assert_eq!(
         (world.status().stable.as_ref().unwrap().tag.as_str(), accepted(&world).0),
         ("v2", "Accepted")
@@ -62,36 +65,36 @@ fn a_newcomer_behind_the_service_stops_no_rollout_of_the_first() {
 }
 
 #[test]
-fn the_newcomer_says_conflict_names_the_first_and_goes_on_once_that_has_left() {
-    for (first, what) in [(rival(5, true), "older"), (rival(20, false), "in flight")] {
+fn a_second_deployment_reports_conflict_names_the_first_and_continues_once_that_is_gone() {
+    for (first, what) in [(claimant(5, true), "older"), (claimant(20, false), "in flight")] {
         let mut world = tenth(&[first]);
         world.push("demo:v2");
-        world.rest();
+        world.until_idle();
         let (reason, message) = accepted(&world);
         assert_eq!(reason, "Conflict", "{what}: {message}");
         for word in ["Service web", "Deployment shop", "Deployment web", "app=web"] {
             assert!(message.contains(word), "{message}");
         }
         assert_eq!(world.snapshot.replica_sets.len(), 1, "nothing was started");
-        world.snapshot.services[0].rivals.clear();
-        world.rest();
+        world.snapshot.services[0].claimants.clear();
+        world.until_idle();
         assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
     }
 }
 
 #[test]
-fn of_two_that_came_in_one_second_the_lesser_uid_is_first() {
-    let (mut lesser, mut greater) = (rival(10, true), rival(10, true));
-    (lesser.claim.uid, greater.claim.uid) = ("a".into(), "z".into());
-    assert_eq!(accepted(&tenth(&[lesser])).0, "Conflict");
-    greater.pods.clear();
-    assert_eq!(accepted(&tenth(&[greater])).0, "Accepted");
+fn of_two_rollouts_created_in_the_same_second_the_smaller_uid_is_first() {
+    let (mut smaller, mut larger) = (claimant(10, true), claimant(10, true));
+    (smaller.claim.uid, larger.claim.uid) = ("a".into(), "z".into());
+    assert_eq!(accepted(&tenth(&[smaller])).0, "Conflict");
+    larger.pods.clear();
+    assert_eq!(accepted(&tenth(&[larger])).0, "Accepted");
 }
 
 #[test]
-fn what_served_beside_it_before_it_was_accepted_is_not_cut_off_whoever_came_first() {
+fn pods_of_another_deployment_that_served_before_acceptance_keep_their_traffic() {
     let (reason, message) = {
-        let world = tenth(&[rival(20, true)]);
+        let world = tenth(&[claimant(20, true)]);
         let (reason, message) = accepted(&world);
         (reason.to_owned(), message.to_owned())
     };
@@ -100,9 +103,9 @@ fn what_served_beside_it_before_it_was_accepted_is_not_cut_off_whoever_came_firs
 }
 
 #[test]
-fn the_pin_of_a_rollout_that_came_first_is_never_touched() {
+fn the_pin_of_an_earlier_rollout_is_never_changed() {
     let mut world = tenth(&[]);
-    world.snapshot.services[0].rivals = vec![rival(20, false)];
+    world.snapshot.services[0].claimants = vec![claimant(20, false)];
     world.snapshot.services[0].selector.insert(HASH.into(), "theirs".into());
     world.snapshot.services[0].meta.annotations.insert(EPOCH.into(), "1".into());
     settle(&mut world);
@@ -112,39 +115,89 @@ fn the_pin_of_a_rollout_that_came_first_is_never_touched() {
 }
 
 #[test]
-fn of_two_that_began_in_the_same_moment_the_later_one_withdraws() {
+fn of_two_rollouts_that_start_at_the_same_time_the_later_one_withdraws() {
     let mut world = tenth(&[]);
     world.push("demo:v2");
     world.until(|world| world.status().trial.is_some());
-    world.snapshot.services[0].rivals = vec![rival(5, false)];
+    world.snapshot.services[0].claimants = vec![claimant(5, false)];
     world.snapshot.services[0].selector.insert(HASH.into(), "theirs".into());
+    world.snapshot.services[0].meta.annotations.insert(EPOCH.into(), "1".into());
     settle(&mut world);
     let last = world.status().history.last().unwrap();
-    assert_eq!((last.outcome, last.reason.as_deref()), (End::Withdrawn, Some("Conflict")));
+    assert_eq!((last.outcome, last.reason.as_deref()), (RolloutOutcome::Withdrawn, Some("Conflict")));
     assert_eq!((accepted(&world).0, world.status().phase), ("Conflict", Phase::Preparing));
     assert_eq!(world.snapshot.services[0].selector[HASH], "theirs");
     assert!(world.weights.is_empty() && world.snapshot.replica_sets.len() == 1);
 }
 
 #[test]
-fn two_rollouts_behind_one_route_leave_each_others_marks_and_weights() {
+fn two_rollouts_in_one_route_keep_each_others_marks_and_weights() {
     let mut world = World::stable();
     let backend = |name: &str, weight: i64| json!({"name": name, "port": 80, "weight": weight});
     let theirs = [backend("shop", 90), backend("shop-canary", 10)];
     let spec = json!({"rules": [{"backendRefs": [backend("web", 100), theirs[0], theirs[1]]}]});
     world.snapshot.routes[0].spec = spec.clone();
     world.snapshot.routes[0].meta.annotations = [(FAILED.into(), "0atheirs".into())].into();
-    world.rest();
+    world.until_idle();
     world.measurement = Measurement::Bad;
     world.push("demo:v2");
     world.until(|world| world.status().phase == Phase::RollingBack);
     let own = world.status().canary.as_ref().unwrap().revision.clone();
     assert_eq!(world.snapshot.routes[0].meta.annotations[FAILED], format!("0atheirs,{own}"));
-    world.rest();
+    world.until_idle();
     assert_eq!(world.status().phase, Phase::RolledBack);
     assert_eq!(world.snapshot.routes[0].meta.annotations[FAILED], "0atheirs");
     assert_eq!(world.snapshot.routes[0].spec, spec);
     assert_eq!(world.weights, [25, 0]);
+}
+
+#[test]
+fn marks_on_objects_that_are_not_of_the_rollout_do_not_count() {
+    let mut world = tenth(&[]);
+    let mut hostile = world.snapshot.services[0].clone();
+    hostile.meta.name = "hostile".into();
+    hostile.meta.epoch = u64::MAX;
+    hostile.meta.annotations = [(EPOCH.into(), u64::MAX.to_string())].into();
+    hostile.meta.labels = [(CANARY_OF.into(), "nothing".into())].into();
+    let mut set = world.snapshot.replica_sets[0].clone();
+    (set.meta.name, set.controller, set.replicas, set.existing) = ("hostile".into(), None, 0, 0);
+    set.meta.epoch = u64::MAX;
+    world.push("demo:v2");
+    world.until(|world| world.weight() == 25);
+    world.snapshot.services.push(hostile);
+    world.snapshot.replica_sets.push(set);
+    // Another route has the annotations of this one, as a copy of it would.
+    let revision = world.status().canary.as_ref().unwrap().revision.clone();
+    let mut copy = world.snapshot.routes[0].clone();
+    (copy.meta.name, copy.meta.uid, copy.meta.epoch) = ("copy".into(), "uid-copy".into(), u64::MAX);
+    copy.meta.annotations.insert(FAILED.into(), revision);
+    copy.spec["rules"][0]["backendRefs"] = json!([{"name": "other", "port": 80}]);
+    world.snapshot.routes.push(copy);
+    world.reconcile();
+    assert_eq!((world.status().phase, epoch::newer(&world.snapshot)), (Phase::Stepping, None));
+    world.measurement = Measurement::Bad;
+    world.until(|world| world.status().phase == Phase::RollingBack);
+    assert_eq!(world.weights, [25, 0]);
+}
+
+#[test]
+fn a_service_with_the_labels_of_a_canary_service_starts_no_rollback_and_blocks_nothing() {
+    let mut world = tenth(&[]);
+    let mut bait = world.snapshot.services[0].clone();
+    (bait.meta.name, bait.meta.uid, bait.meta.epoch) = ("bait".into(), "uid-bait".into(), u64::MAX);
+    bait.meta.labels = [(CANARY_OF.into(), "web".into()), (ROLLOUT.into(), "web".into())].into();
+    bait.meta.owners = ["uid-of-another".into()].into();
+    let mut loose = world.snapshot.replica_sets[0].clone();
+    (loose.meta.name, loose.meta.uid, loose.controller) = ("loose".into(), "uid-loose".into(), None);
+    loose.meta.labels = [(ROLLOUT.into(), "web".into())].into();
+    world.snapshot.services.push(bait);
+    world.snapshot.replica_sets.push(loose);
+    world.reconcile();
+    assert_eq!((world.status().phase, epoch::newer(&world.snapshot)), (Phase::Stable, None));
+    world.push("demo:v2");
+    world.until(|world| world.status().phase == Phase::Stable && world.status().trial.is_none());
+    assert!(world.snapshot.services.iter().any(|service| service.meta.name == "bait"), "is not deleted");
+    assert_eq!(world.snapshot.replica_sets.iter().find(|set| set.meta.name == "loose").unwrap().replicas, 4);
 }
 
 #[test]
@@ -158,15 +211,19 @@ fn a_later_epoch_is_found_on_each_object_of_a_rollout_and_reported_with_its_fix(
         ("Rollout web", |s| &mut s.rollout.as_mut().unwrap().status.epoch),
     ];
     for (object, mark) in marks {
+        let field = if object == "Rollout web" { "status.epoch" } else { EPOCH };
         let mut world = tenth(&[]);
         world.push("demo:v2");
         world.until(|world| world.status().trial.is_some());
-        assert_eq!(epoch::later(&world.snapshot), None);
+        assert_eq!(epoch::newer(&world.snapshot), None);
         *mark(&mut world.snapshot) = 9;
-        assert_eq!(epoch::later(&world.snapshot), Some((object.to_owned(), 9)));
-        let event = epoch::foreign(object, 9, 1);
+        let newer = epoch::newer(&world.snapshot).expect("a newer epoch");
+        assert_eq!(newer, NewerEpoch { object: object.to_owned(), field, found: 9, own: 1 });
+        let event = Event::of(&EventReason::NewerEpoch(newer));
         assert!(
-            event.warning && event.note.contains(object) && event.note.contains("remove it"),
+            event.warning
+                && event.note.contains(object)
+                && event.note.ends_with(&format!("until you remove {field} from {object}")),
             "{event:?}"
         );
     }

@@ -1,18 +1,18 @@
-//! Gates: what opens them, what they keep meanwhile, and that no rollback waits at one.
+//! Gates: what opens them, what they keep meanwhile, and that a rollback does not wait for them.
 
 use super::*;
-use steelyard_core::api::{Intent, Opened, Promote, Word};
+use steelyard_core::api::{Approval, Intent, Opened, Promote};
 
-/// A rollout of v2 under a policy with this gate between 25 % and 50 %; the world begins on
+/// A rollout of v2 under a policy with this gate between 25 % and 50 %. The time starts on
 /// Thursday, 1 January 1970.
 fn at(gate: &serde_json::Value) -> World {
-    steps(&json!([{"weight": 25, "hold": "5s"}, {"gate": gate}, {"weight": 50, "hold": "5s"}]))
+    steps(&json!([{"weight": 25, "duration": "5s"}, {"gate": gate}, {"weight": 50, "duration": "5s"}]))
 }
 
 fn steps(steps: &serde_json::Value) -> World {
     let mut world = World::stable();
     world.policy().strategy = serde_json::from_value(json!({"canary": {"steps": steps}})).unwrap();
-    world.rest();
+    world.until_idle();
     world.push("demo:v2");
     world
 }
@@ -39,7 +39,7 @@ fn message(world: &World) -> String {
 }
 
 #[test]
-fn a_person_s_gate_keeps_what_the_canary_has_until_this_step_is_promoted() {
+fn a_person_gate_keeps_the_weight_until_its_step_is_promoted() {
     let mut world = at(&json!({"person": {"message": "look at the board"}}));
     world.until(|world| waits(world, "Gate"));
     assert!(message(&world).contains("look at the board"));
@@ -48,26 +48,26 @@ fn a_person_s_gate_keeps_what_the_canary_has_until_this_step_is_promoted() {
         world.proceed();
         world.snapshot.now += 1.second();
     }
-    assert!(waits(&world, "Gate"), "a promotion of the step before is late");
+    assert!(waits(&world, "Gate"), "a promotion of the previous step has no effect");
     assert_eq!(world.canary().replicas, 1);
     assert_eq!(world.weights, [25]);
     promote(&mut world, 2);
     let now = world.snapshot.now;
-    world.rest();
+    world.until_idle();
     assert_eq!(world.weights, [25, 50, 100]);
-    let by_ann = Opened { step: 2, by: "ann".into(), at: Some(now), said: None };
+    let by_ann = Opened { step: 2, by: "ann".into(), at: Some(now), response: None };
     assert_eq!(gates(&world), [by_ann]);
 }
 
 #[test]
-fn a_full_promotion_is_written_down_for_every_gate_that_it_goes_past() {
+fn a_full_promotion_is_recorded_for_every_gate_that_it_passes() {
     let person = json!({"gate": {"person": {"message": "look"}}});
     let mut world = steps(&json!([{"weight": 25}, person, {"weight": 50}, person]));
     world.until(|world| waits(world, "Gate"));
     world.want(|spec, revision| {
         spec.promote = Some(Promote { revision: revision.into(), full: Some(true), ..Promote::default() });
     });
-    world.rest();
+    world.until_idle();
     assert_eq!(gates(&world).iter().map(|gate| gate.step).collect::<Vec<_>>(), [2, 4]);
 }
 
@@ -76,27 +76,31 @@ fn metrics_guard_a_rollout_at_its_gate() {
     let mut world = at(&json!({"person": {"message": "look"}}));
     world.until(|world| waits(world, "Gate"));
     world.measurement = Measurement::Bad;
-    world.rest();
+    world.until_idle();
     assert_eq!((world.status().phase, &world.weights[..]), (Phase::RolledBack, &[25, 0][..]));
 }
 
 #[test]
-fn a_window_says_when_it_opens_in_its_zone_and_opens_to_the_second() {
-    let mut world =
-        at(&json!({"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "zone": "Europe/Berlin"}}));
+fn a_window_reports_its_opening_time_in_its_time_zone_and_opens_at_that_second() {
+    let mut world = at(
+        &json!({"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "timeZone": "Europe/Berlin"}}),
+    );
     world.measurement = Measurement::NoData;
-    world.until(|world| world.status().weight == Some(25));
+    world.until(|world| world.status().weight == percent(25));
     world.measurement = Measurement::Good;
     world.until(|world| waits(world, "Window"));
-    assert_eq!(message(&world), "the window is shut; it opens on Fri 2 Jan 1970 at 09:00 Europe/Berlin");
+    assert_eq!(
+        message(&world),
+        "the time window is closed; it opens on Fri 2 Jan 1970 at 09:00 Europe/Berlin"
+    );
     let opens: jiff::Timestamp = "1970-01-02T08:00:00Z".parse().unwrap();
     assert_eq!(world.status().waiting.as_ref().unwrap().until, Some(opens));
     world.snapshot.now = opens - 1.second();
     while world.snapshot.now < opens {
         assert!(waits(&world, "Window"));
-        assert!(world.proceed(), "it wakes by itself");
+        assert!(world.proceed(), "the rollout has a next reconcile");
     }
-    world.rest();
+    world.until_idle();
     let [gate] = &gates(&world)[..] else { panic!("one gate") };
     assert_eq!((gate.by.as_str(), gate.at), ("its window", Some(opens)));
 }
@@ -104,19 +108,19 @@ fn a_window_says_when_it_opens_in_its_zone_and_opens_to_the_second() {
 #[test]
 fn a_gate_before_the_first_weight_needs_no_pod() {
     let mut world = steps(&json!([
-        {"gate": {"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "zone": "UTC"}}},
+        {"gate": {"window": {"days": ["Fri"], "from": "09:00", "to": "16:00", "timeZone": "UTC"}}},
         {"weight": 25},
     ]));
     world.until(|world| waits(world, "Window"));
     assert_eq!((world.started, world.weights.len()), (0, 0));
-    world.rest();
+    world.until_idle();
     assert_eq!(world.weights, [25, 100]);
 }
 
 #[test]
-fn a_webhook_is_called_with_longer_and_longer_pauses_until_it_says_yes() {
+fn a_webhook_is_called_with_growing_backoff_until_it_accepts() {
     let mut world = at(&json!({"webhook": {"name": "desk", "backoff": "2s", "metadata": {"a": "b"}}}));
-    world.webhook = Some((Word::No, "HTTP 503"));
+    world.webhook = Some((Approval::Refused, "HTTP 503"));
     let mut times = Vec::new();
     while world.calls.len() < 5 {
         let before = world.calls.len();
@@ -129,15 +133,18 @@ fn a_webhook_is_called_with_longer_and_longer_pauses_until_it_says_yes() {
     let pauses: Vec<i64> = times.windows(2).map(|two| two[1] - two[0]).collect();
     assert_eq!(pauses, [2, 4, 8, 16]);
     assert!(message(&world).contains("HTTP 503"), "{}", message(&world));
-    world.webhook = Some((Word::Yes, "HTTP 200 OK: ticket 17"));
-    world.rest();
+    world.webhook = Some((Approval::Approved, "HTTP 200 OK: ticket 17"));
+    world.until_idle();
     assert_eq!(world.calls.len(), 6);
     let [gate] = &gates(&world)[..] else { panic!("one gate") };
-    assert_eq!((gate.by.as_str(), gate.said.as_deref()), ("webhook desk", Some("HTTP 200 OK: ticket 17")));
+    assert_eq!(
+        (gate.by.as_str(), gate.response.as_deref()),
+        ("webhook desk", Some("HTTP 200 OK: ticket 17"))
+    );
     let call = &world.calls[5];
     let question = &call.question;
     assert_eq!((call.webhook.as_str(), call.step, call.attempt, question.step), ("desk", 1, 6, 2));
-    assert_eq!((question.weight, question.steps, question.moment), (25, 3, Moment::Between));
+    assert_eq!((question.weight, question.steps, question.moment), (Weight::percent(25), 3, Moment::Between));
     assert_eq!(
         (&question.images.stable["app"][..], &question.images.canary["app"][..]),
         ("demo:v1", "demo:v2")
@@ -149,10 +156,10 @@ fn a_webhook_is_called_with_longer_and_longer_pauses_until_it_says_yes() {
 }
 
 #[test]
-fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
-    let mut world = at(&json!({"webhook": {"name": "desk", "onRefusal": "fail", "retries": 2}}));
-    world.webhook = Some((Word::No, "HTTP 403 Forbidden"));
-    world.rest();
+fn a_refusal_rolls_back_after_the_retries_where_the_policy_says_so() {
+    let mut world = at(&json!({"webhook": {"name": "desk", "onRefusal": "RollBack", "retries": 2}}));
+    world.webhook = Some((Approval::Refused, "HTTP 403 Forbidden"));
+    world.until_idle();
     assert_eq!((world.calls.len(), &world.weights[..]), (3, &[25, 0][..]));
     let failure = world.status().failure.as_ref().unwrap();
     assert_eq!(failure.reason, "GateRefused");
@@ -160,9 +167,9 @@ fn a_refusal_takes_traffic_back_after_the_retries_where_the_policy_says_so() {
 }
 
 #[test]
-fn a_webhook_that_cannot_be_called_is_waited_for_under_either_rule() {
-    let mut world = at(&json!({"webhook": {"name": "missing", "onRefusal": "fail", "retries": 0}}));
-    world.webhook = Some((Word::Unasked, "there is no webhook named missing"));
+fn a_webhook_that_cannot_be_called_is_awaited_with_either_on_refusal() {
+    let mut world = at(&json!({"webhook": {"name": "missing", "onRefusal": "RollBack", "retries": 0}}));
+    world.webhook = Some((Approval::NotCalled, "there is no webhook named missing"));
     for _ in 0..300 {
         world.proceed();
     }
@@ -171,7 +178,7 @@ fn a_webhook_that_cannot_be_called_is_waited_for_under_either_rule() {
 }
 
 #[test]
-fn no_rollback_waits_for_a_call_that_hangs() {
+fn a_hanging_call_does_not_delay_a_rollback() {
     let fails: [fn(&mut World); 3] = [
         |world| world.measurement = Measurement::Bad,
         |world| {
@@ -193,7 +200,7 @@ fn no_rollback_waits_for_a_call_that_hangs() {
 }
 
 #[test]
-fn an_answer_to_an_older_question_opens_nothing() {
+fn an_answer_to_an_older_call_opens_nothing() {
     let mut world = at(&json!({"webhook": {"name": "slow"}}));
     world.until(|world| waits(world, "Webhook"));
     let call = world.calls[0].clone();
@@ -202,8 +209,8 @@ fn an_answer_to_an_older_question_opens_nothing() {
         step: call.step,
         attempt: 1,
         at: world.snapshot.now,
-        word: Word::Yes,
-        said: String::new(),
+        approval: Approval::Approved,
+        response: String::new(),
     };
     for (revision, step, attempt) in
         [("0other", 1, 1), (&call.revision[..], 0, 1), (&call.revision[..], 1, 2)]
@@ -215,8 +222,8 @@ fn an_answer_to_an_older_question_opens_nothing() {
     }
     world.snapshot.answers = vec![answer];
     world.snapshot.asking.clear();
-    world.webhook = Some((Word::No, "not called again"));
-    world.rest();
+    world.webhook = Some((Approval::Refused, "not called again"));
+    world.until_idle();
     assert_eq!((world.calls.len(), &world.weights[..]), (1, &[25, 50, 100][..]));
 }
 
@@ -227,25 +234,31 @@ fn an_attempt_is_counted_before_it_is_sent_and_the_next_one_replaces_a_lost_answ
     assert_eq!(world.calls.len(), 1);
     // The process dies; the call may have been answered, but no one received the answer.
     world.die_after(0);
-    world.webhook = Some((Word::Yes, "HTTP 200 OK"));
+    world.webhook = Some((Approval::Approved, "HTTP 200 OK"));
     let begun = world.snapshot.now;
     world.until(|world| world.calls.len() > 1);
     assert_eq!((world.calls[1].attempt, world.snapshot.now.duration_since(begun).as_secs()), (2, 5));
     assert_ne!(world.calls[0].question.id, world.calls[1].question.id);
-    world.rest();
+    world.until_idle();
     assert_eq!(world.weights, [25, 50, 100]);
 }
 
 #[test]
-fn a_yes_that_comes_while_it_is_paused_is_kept_until_it_is_resumed() {
+fn an_acceptance_during_a_pause_takes_effect_on_resume() {
     let mut world = at(&json!({"webhook": {"name": "desk"}}));
     world.until(|world| waits(world, "Webhook"));
     world.want(|spec, revision| spec.pause = Some(Intent { revision: revision.into(), by: None }));
     let call = world.calls[0].clone();
     world.snapshot.asking.clear();
     let (revision, at) = (call.revision, world.snapshot.now);
-    world.snapshot.answers =
-        vec![Answer { revision, step: 1, attempt: 1, at, word: Word::Yes, said: "HTTP 200 OK".into() }];
+    world.snapshot.answers = vec![Answer {
+        revision,
+        step: 1,
+        attempt: 1,
+        at,
+        approval: Approval::Approved,
+        response: "HTTP 200 OK".into(),
+    }];
     for _ in 0..100 {
         world.proceed();
         world.snapshot.now += 1.second();
@@ -253,7 +266,7 @@ fn a_yes_that_comes_while_it_is_paused_is_kept_until_it_is_resumed() {
     assert_eq!((world.weights.len(), world.calls.len()), (1, 1));
     assert!(message(&world).contains("the gate is open"), "{}", message(&world));
     world.want(|spec, _| spec.pause = None);
-    world.rest();
+    world.until_idle();
     assert_eq!((&world.weights[..], world.calls.len()), (&[25, 50, 100][..], 1));
 }
 
@@ -262,7 +275,7 @@ fn a_person_opens_any_gate() {
     let mut world = at(&json!({"webhook": {"name": "slow"}}));
     world.until(|world| waits(world, "Webhook"));
     promote(&mut world, 2);
-    world.rest();
+    world.until_idle();
     assert_eq!(world.weights, [25, 50, 100]);
     assert_eq!(gates(&world)[0].by, "ann");
 }
@@ -272,13 +285,13 @@ fn blue_green_waits_at_its_gate_with_the_preview_and_without_traffic() {
     let mut world = World::stable();
     world.policy().strategy =
         serde_json::from_value(json!({"blueGreen": {"gate": {"webhook": {"name": "desk"}}}})).unwrap();
-    world.rest();
+    world.until_idle();
     world.push("demo:v2");
     world.until(|world| waits(world, "Webhook"));
     assert_eq!((world.started, world.weights.len()), (4, 0));
     assert_eq!(world.calls[0].question.moment, Moment::Last);
     world.snapshot.asking.clear();
-    world.webhook = Some((Word::Yes, "HTTP 200 OK"));
-    world.rest();
+    world.webhook = Some((Approval::Approved, "HTTP 200 OK"));
+    world.until_idle();
     assert_eq!(world.weights, [100]);
 }

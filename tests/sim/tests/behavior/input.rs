@@ -1,4 +1,4 @@
-//! What is refused before anything starts, and what follows when it is fixed.
+//! Input that is refused before anything starts, and what happens once it is fixed.
 
 use serde_json::json;
 
@@ -19,57 +19,65 @@ fn deployment(s: &mut Snapshot) -> &mut Deployment {
     s.deployment.as_mut().unwrap()
 }
 
-/// How something is made wrong, the reason that says so, and words of the message.
-type Case = (fn(&mut Snapshot), &'static str, &'static [&'static str]);
+/// How the input is made invalid, the reason, and fragments of the message.
+type Case = (fn(&mut World), &'static str, &'static [&'static str]);
 
-const CASES: [Case; 11] = [
+const CASES: [Case; 12] = [
     (
-        |s| s.policy = Policy::Missing("p".into()),
+        |w| w.snapshot.policy = PolicyState::Missing("p".into()),
         "PolicyNotFound",
         &["policy p", "create it", "steelyard.io/policy"],
     ),
+    (|w| w.policy().strategy.canary = None, "PolicyInvalid", &["spec.strategy"]),
     (
-        |s| {
-            s.policy = Policy::Unreadable(vec![steelyard_core::policy::Fault::invalid(
-                "spec.strategy",
-                "must be given",
-            )]);
-        },
-        "PolicyInvalid",
-        &["spec.strategy"],
+        |w| deployment(&mut w.snapshot).recreate = true,
+        "StrategyRecreate",
+        &["spec.strategy.type", "RollingUpdate"],
     ),
-    (|s| deployment(s).recreate = true, "StrategyRecreate", &["spec.strategy.type", "RollingUpdate"]),
     (
-        |s| deployment(s).history_limit = 0,
+        |w| deployment(&mut w.snapshot).history_limit = 0,
         "RevisionHistoryLimit",
         &["spec.revisionHistoryLimit", "1 or more"],
     ),
-    (|s| s.routes.clear(), "NoRoute", &["no HTTPRoute names", "(web)", "backendRefs"]),
-    (|s| s.services.clear(), "NoService", &["no Service", "create one"]),
     (
-        |s| s.services[0].strangers = ["other-1".into()].into(),
+        |w| w.snapshot.routes.clear(),
+        "NoRoute",
+        &["no HTTPRoute or GRPCRoute refers to", "(web)", "backendRefs"],
+    ),
+    (|w| w.snapshot.services.clear(), "NoService", &["no Service", "create one"]),
+    (
+        |w| {
+            w.snapshot.services.clear();
+            let (service, labels) = ("web".to_owned(), vec!["version=v1".to_owned()]);
+            w.snapshot.left_behind = vec![LeftBehind { service, labels }];
+        },
+        "NoService",
+        &["Service web", "version=v1", "spec.template.metadata.labels", "remove it from the selector"],
+    ),
+    (
+        |w| w.snapshot.services[0].unrelated_pods = ["other-1".into()].into(),
         "ServiceShared",
         &["Service web", "other-1", "app=web"],
     ),
     (
-        |s| s.taken = ["web-canary".into()].into(),
+        |w| w.snapshot.taken = ["web-canary".into()].into(),
         "Conflict",
         &["Service web-canary", "rename it", "steelyard.io/canary-of=web"],
     ),
     (
-        |s| s.routes[0].spec = shared_route(1),
+        |w| w.snapshot.routes[0].spec = shared_route(1),
         "WeightNotExpressible",
         &["HTTPRoute web", "25%", "multiply each weight", "by 4"],
     ),
     (
-        |s| drop(deployment(s).meta.annotations.insert(api::SERVICES.into(), "api".into())),
+        |w| drop(deployment(&mut w.snapshot).meta.annotations.insert(api::SERVICES.into(), "api".into())),
         "NoService",
         &["Service api", "steelyard.io/services"],
     ),
     (
-        |s| {
-            let Policy::Found(spec) = &mut s.policy else { unreachable!() };
-            spec.traffic.gateway_api = Some(api::GatewayApi { routes: vec!["api".into()] });
+        |w| {
+            let routes = vec![api::GatewayRoute { name: "api".into(), ..api::GatewayRoute::default() }];
+            w.policy().traffic.gateway_api = Some(api::GatewayApi { routes });
         },
         "NoRoute",
         &["HTTPRoute api", "gatewayAPI.routes"],
@@ -81,11 +89,11 @@ fn shared_route(weight: i64) -> serde_json::Value {
     json!({"rules": [{"backendRefs": [backend("web"), backend("other")]}]})
 }
 
-/// Decides once on a template that was pushed, and writes what was decided: nothing but the status.
+/// Decides once on a pushed template and applies the decision, which writes only the status.
 fn refuse(world: &mut World) {
     world.push("demo:v2");
     let decision = world.decide();
-    assert!(decision.in_flight, "what could fix it is watched");
+    assert!(decision.in_flight, "the objects that could fix it are watched");
     for write in &decision.writes {
         assert!(matches!(write, Write::Status { .. }), "{decision:?}");
     }
@@ -95,12 +103,12 @@ fn refuse(world: &mut World) {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_fixed() {
+fn invalid_input_is_refused_before_anything_starts_and_continues_once_it_is_fixed() {
     for (spoil, reason, words) in CASES {
         let mut world = World::stable();
-        world.rest();
-        let mut good = world.snapshot.clone();
-        spoil(&mut world.snapshot);
+        world.until_idle();
+        let (mut good, written) = (world.snapshot.clone(), world.policy().clone());
+        spoil(&mut world);
         refuse(&mut world);
         let (said, message) = refused(&world);
         assert_eq!(said, reason, "{message}");
@@ -111,18 +119,40 @@ fn what_does_not_fit_is_refused_before_anything_starts_and_goes_on_once_it_is_fi
         let (template, status) =
             (deployment(&mut world.snapshot).template.clone(), world.snapshot.rollout.clone());
         (good.rollout, deployment(&mut good).template) = (status, template);
-        world.snapshot = good;
+        (world.snapshot, *world.policy()) = (good, written);
         world.push("demo:v2");
-        world.rest();
+        world.until_idle();
         assert_eq!(world.status().phase, Phase::Stable, "{reason}");
         assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2", "{reason}");
     }
 }
 
 #[test]
-fn weights_multiplied_as_the_refusal_says_can_be_shared() {
+fn a_template_with_the_label_that_distinguishes_versions_is_refused_until_it_is_removed() {
     let mut world = World::stable();
-    world.rest();
+    world.until_idle();
+    let hash = |world: &mut World, value: Option<&str>| {
+        let labels = &mut deployment(&mut world.snapshot).template["metadata"]["labels"];
+        match value {
+            Some(value) => labels[api::HASH] = json!(value),
+            None => drop(labels.as_object_mut().unwrap().remove(api::HASH)),
+        }
+    };
+    hash(&mut world, Some("5d8c9b7f4"));
+    refuse(&mut world);
+    let (reason, message) = refused(&world);
+    assert_eq!(reason, "HashInTemplate");
+    assert!(message.contains("spec.template.metadata.labels has pod-template-hash"), "{message}");
+    hash(&mut world, None);
+    world.push("demo:v2");
+    world.until_idle();
+    assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
+}
+
+#[test]
+fn weights_multiplied_as_the_message_says_are_accepted() {
+    let mut world = World::stable();
+    world.until_idle();
     world.snapshot.routes[0].spec = shared_route(1);
     refuse(&mut world);
     world.snapshot.routes[0].spec = shared_route(4);
@@ -134,13 +164,13 @@ fn weights_multiplied_as_the_refusal_says_can_be_shared() {
 }
 
 #[test]
-fn all_that_is_wrong_with_a_deployment_is_said_at_once() {
+fn all_errors_of_a_deployment_are_reported_at_once() {
     let mut world = World::stable();
     let d = deployment(&mut world.snapshot);
     (d.recreate, d.history_limit) = (true, 0);
     d.template["spec"]["readinessGates"] = json!([{"conditionType": "example.com/ready"}]);
     world.snapshot.taken = ["web-canary".into()].into();
-    world.rest();
+    world.until_idle();
     let (reason, message) = refused(&world);
     assert_eq!(reason, "StrategyRecreate");
     for word in
@@ -151,13 +181,13 @@ fn all_that_is_wrong_with_a_deployment_is_said_at_once() {
 }
 
 #[test]
-fn what_is_refused_before_a_rollout_is_accepted_as_soon_as_it_is_fixed() {
+fn a_refusal_before_a_rollout_ends_as_soon_as_the_input_is_fixed() {
     let mut world = World::stable();
     world.snapshot.taken = ["web-canary".into()].into();
-    world.rest();
-    assert!(world.decide().in_flight, "the fix may be a Service that is not watched otherwise");
+    world.until_idle();
+    assert!(world.decide().in_flight, "the fix may be a Service that would not be watched otherwise");
     world.snapshot.taken.clear();
-    world.rest();
+    world.until_idle();
     assert!(world.status().conditions.iter().any(|c| c.type_ == "Accepted" && c.status == "True"));
     assert!(!world.decide().in_flight, "without a rollout nothing is watched");
 }
@@ -170,7 +200,7 @@ fn pods_whose_generated_names_are_cut_are_listed_in_queries() {
     world.snapshot.name.clone_from(&long);
     world.snapshot.rollout.as_mut().unwrap().meta.name.clone_from(&long);
     deployment(&mut world.snapshot).meta.name.clone_from(&long);
-    world.rest();
+    world.until_idle();
     world.push("demo:v2");
     world.until(|world| !world.snapshot.readings.is_empty());
     let query = world.snapshot.readings[0].query.clone();

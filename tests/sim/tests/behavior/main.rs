@@ -1,20 +1,32 @@
 //! Behavioral tests: whole rollouts in the simulated world, in virtual time.
 
-// Clippy takes only functions with #[test] for tests, not their helpers.
+// Clippy treats only functions with #[test] as tests, not their helpers.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "every function here is a part of a test")]
 
 mod chance;
 mod claims;
+mod deadlines;
 mod gates;
 mod handover;
 mod input;
 mod intents;
+mod metrics;
+mod native;
+mod pods;
 mod queue;
+mod refusals;
+mod rejections;
+mod routes;
+mod services;
 mod simulator;
+mod stable_lost;
 mod switch;
+mod table;
 mod turns;
 mod unclear;
+mod way_down;
 mod whole;
+mod zero_replicas;
 
 use jiff::{SignedDuration, ToSpan as _};
 use serde_json::json;
@@ -25,10 +37,11 @@ use sim::{
 use steelyard_core::{
     api::{self, Phase},
     engine::*,
+    traffic::Weight,
 };
 
-/// Proceeds to the reconcile that begins the rollback and lets it die after its first write;
-/// another leader takes over. Returns that write.
+/// Proceeds to the reconcile that begins the rollback and lets the leader die after its first
+/// write; another leader takes over. Returns that write.
 fn die_on_rollback(world: &mut World) -> Write {
     for _ in 0..200 {
         let writes = world.decide().writes;
@@ -39,4 +52,18 @@ fn die_on_rollback(world: &mut World) -> Write {
         world.proceed();
     }
     panic!("no rollback: {:?}", world.status());
+}
+
+/// Checks that the failure of the metric is recorded as it was measured.
+fn has_its_evidence(world: &World) {
+    let failure = world.status().failure.as_ref().unwrap();
+    assert_eq!((failure.reason.as_str(), failure.value), ("MetricFailed", Some(0.2)));
+    assert_eq!(failure.metric.as_deref(), Some("success"));
+    assert!(failure.query.as_ref().is_some_and(|query| query.contains("rate(ok")), "{failure:?}");
+}
+
+/// A weight as in a status.
+#[allow(clippy::unnecessary_wraps, reason = "status may be without a weight")]
+fn percent(percent: u8) -> Option<Weight> {
+    Some(Weight::percent(percent))
 }

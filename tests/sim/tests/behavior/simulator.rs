@@ -6,45 +6,45 @@ use sim::{Invariant, Rejection};
 /// A world in which v2 is pushed.
 fn pushed() -> World {
     let mut world = World::stable();
-    world.rest();
+    world.until_idle();
     world.push("demo:v2");
     world
 }
 
-/// A world in which v2 gets this weight.
+/// A world in which v2 has this weight.
 fn at(weight: u8) -> World {
     let mut world = pushed();
-    world.until(|world| world.status().weight == Some(weight));
+    world.until(|world| world.status().weight == percent(weight));
     world
 }
 
 #[test]
 fn worlds_reached_in_different_orders_have_equal_states() {
     let (mut first, mut second) = (World::stable(), World::stable());
-    first.rest();
-    second.rest();
+    first.until_idle();
+    second.until_idle();
     first.scale(6);
     first.push("demo:v2");
     first.settle();
     second.push("demo:v2");
     second.scale(6);
     assert_eq!(first.state(), second.state());
-    first.rest();
+    first.until_idle();
     assert_ne!(first.state(), second.state());
-    second.rest();
+    second.until_idle();
     assert_eq!(first.state(), second.state());
 }
 
 #[test]
-fn a_state_names_revisions_by_their_roles_and_times_by_their_distance() {
+fn a_state_names_revisions_by_role_and_times_by_distance() {
     let mut first = at(25);
     let mut second = World::stable();
-    second.rest();
+    second.until_idle();
     second.push("demo:v3");
     second.settle();
     second.advance(SignedDuration::from_hours(5));
     second.push("demo:v2");
-    second.until(|world| world.status().weight == Some(25));
+    second.until(|world| world.status().weight == percent(25));
     let revision = |world: &World| world.status().canary.as_ref().unwrap().revision.clone();
     assert_ne!(revision(&first), revision(&second), "the generation is a part of the hash");
     assert_ne!(first.snapshot.now, second.snapshot.now);
@@ -54,9 +54,9 @@ fn a_state_names_revisions_by_their_roles_and_times_by_their_distance() {
 }
 
 #[test]
-fn a_state_forgets_how_long_ago_it_is_beyond_what_any_rule_can_tell() {
+fn a_state_caps_times_beyond_which_no_rule_distinguishes_them() {
     let mut world = pushed();
-    world.rest();
+    world.until_idle();
     let ended = world.state();
     world.advance(SignedDuration::from_hours(24));
     let later = world.state();
@@ -66,7 +66,7 @@ fn a_state_forgets_how_long_ago_it_is_beyond_what_any_rule_can_tell() {
 }
 
 #[test]
-fn a_state_differs_where_the_future_does() {
+fn states_differ_where_the_worlds_behave_differently() {
     let world = at(25);
     let differs = |change: fn(&mut World)| {
         let mut other = world.clone();
@@ -83,7 +83,7 @@ fn a_state_differs_where_the_future_does() {
 }
 
 #[test]
-fn a_change_by_another_client_is_a_conflict_for_a_write_decided_before_it() {
+fn a_change_by_another_client_is_a_conflict_for_an_earlier_decided_write() {
     let mut world = at(25);
     world.measurement = Measurement::Bad;
     world.until(|world| !world.snapshot.readings.is_empty());
@@ -92,19 +92,19 @@ fn a_change_by_another_client_is_a_conflict_for_a_write_decided_before_it() {
         world.proceed();
     }
     let mut other = world.clone();
-    // The leader dies with the weight on its way, and a user changes the route.
+    // The leader dies with the weight write undelivered, and a user changes the route.
     world.die_after(0);
     other.die_after(0);
     other.snapshot.routes[0].meta.labels.insert("team".into(), "shop".into());
     assert_eq!(world.late(), Some(Ok(())));
     assert_eq!(world.weight(), 0);
-    assert_eq!(other.state().in_flight, [], "a stale write is as good as lost");
+    assert_eq!(other.state().in_flight, [], "a stale write counts as lost");
     assert_eq!(other.late(), Some(Err(Rejection::Conflict)));
     assert_eq!(other.weight(), 25);
     assert_eq!(other.late(), None);
 }
 
-/// Each world of a rollout in which a leader has died with a write on its way.
+/// Each world of a rollout in which a leader has died with an undelivered write.
 fn deaths() -> Vec<World> {
     let (mut world, mut deaths) = (pushed(), Vec::new());
     loop {
@@ -120,8 +120,8 @@ fn deaths() -> Vec<World> {
     }
 }
 
-/// All that is written from here on.
-fn writes_until_rest(mut world: World) -> Vec<Write> {
+/// All writes from here on.
+fn writes_until_idle(mut world: World) -> Vec<Write> {
     let mut writes = Vec::new();
     loop {
         writes.extend(world.decide().writes);
@@ -131,35 +131,36 @@ fn writes_until_rest(mut world: World) -> Vec<Write> {
     }
 }
 
-/// Delivers the late write: it changes nothing, or what the present leader is about to change too.
+/// Delivers the late write: it changes nothing, or makes a change that the current leader is about
+/// to make.
 fn deliver(world: &mut World) {
     let (before, alone) = (world.state(), world.clone());
     let sent = world.in_flight()[0].write.clone();
-    if world.late().unwrap().is_ok() {
-        assert!(writes_until_rest(alone).contains(&sent), "{sent:?} in {:?}", world.status());
-    } else {
-        assert_eq!(world.state(), sim::State { in_flight: Vec::new(), ..before }, "{sent:?}");
+    let applied = world.late().unwrap().is_ok();
+    if world.state() != (sim::State { in_flight: Vec::new(), ..before }) {
+        assert!(applied, "{sent:?} in {:?}", world.status());
+        assert!(writes_until_idle(alone).contains(&sent), "{sent:?} in {:?}", world.status());
     }
 }
 
 #[test]
-fn a_former_leaders_write_that_arrives_late_changes_nothing() {
+fn a_late_write_of_a_former_leader_changes_nothing() {
     for mut world in deaths() {
         // The next leader takes over, and begins.
         world.reconcile();
         world.reconcile();
         deliver(&mut world);
-        world.rest();
+        world.until_idle();
         assert_eq!(world.weights, [25, 50, 100]);
     }
 }
 
 #[test]
-fn a_former_leaders_write_that_arrives_after_the_next_one_rolled_back_changes_nothing_that_lasts() {
+fn a_late_write_of_a_former_leader_has_no_lasting_effect_after_a_rollback() {
     let mut rolled_back = 0;
     for mut world in deaths() {
         world.measurement = Measurement::Bad;
-        world.rest();
+        world.until_idle();
         if world.status().phase != Phase::RolledBack {
             continue;
         }
@@ -168,8 +169,8 @@ fn a_former_leaders_write_that_arrives_after_the_next_one_rolled_back_changes_no
         if !create {
             deliver(&mut world);
         } else if world.late().unwrap().is_ok() {
-            // Nothing fences a create: what it made has to be found and removed.
-            world.rest();
+            // Nothing prevents a late create: its object must be found and deleted.
+            world.until_idle();
             let status = world.status();
             assert_eq!(
                 (status.phase, status.failure.as_ref().unwrap().reason.as_str()),
@@ -185,7 +186,7 @@ fn a_former_leaders_write_that_arrives_after_the_next_one_rolled_back_changes_no
 #[test]
 fn a_lost_write_is_decided_again() {
     let mut undisturbed = pushed();
-    undisturbed.rest();
+    undisturbed.until_idle();
     undisturbed.advance(SignedDuration::from_hours(24));
     let mut at = 0;
     loop {
@@ -212,7 +213,7 @@ fn a_lost_write_is_decided_again() {
 }
 
 #[test]
-fn a_write_that_is_refused_is_in_the_next_snapshot_and_in_no_later_one() {
+fn a_refused_write_is_in_the_next_snapshot_and_in_no_later_one() {
     let mut world = pushed();
     world.refuse(Kind::ReplicaSet, 403, "denied by quota");
     while world.snapshot.refused.is_empty() {
@@ -225,22 +226,22 @@ fn a_write_that_is_refused_is_in_the_next_snapshot_and_in_no_later_one() {
     world.accept();
     world.reconcile();
     assert!(world.snapshot.refused.is_empty());
-    world.rest();
+    world.until_idle();
     assert_eq!(world.status().stable.as_ref().unwrap().tag, "v2");
 }
 
 #[test]
-fn a_rollout_that_is_created_again_is_the_same_one_but_for_its_memory() {
+fn a_recreated_rollout_gets_the_same_state() {
     let mut world = World::stable();
-    world.rest();
+    world.until_idle();
     let before = world.state();
     world.snapshot.rollout = None;
-    world.rest();
+    world.until_idle();
     assert_eq!(world.state(), before);
 }
 
 #[test]
-fn answers_that_no_status_has_counted_are_read_again() {
+fn answers_that_no_status_write_has_counted_are_read_again() {
     let mut world = at(25);
     world.until(|world| !world.snapshot.readings.is_empty());
     world.lose(0);
@@ -261,26 +262,26 @@ fn each_controller_can_lag_and_the_canary_gets_no_traffic_before_its_endpoints_a
         assert_eq!(world.weights, [0u8; 0], "{actor:?}");
         world.start(actor);
         world.settle();
-        world.rest();
+        world.until_idle();
         assert_eq!(world.weights, [25, 50, 100], "{actor:?}");
     }
 }
 
 #[test]
-fn a_router_that_lags_is_waited_for() {
+fn a_rollout_waits_for_a_lagging_router() {
     let mut world = pushed();
     world.stop(Actor::Router);
     world.until(|world| world.weight() == 25);
     for _ in 0..5 {
         world.reconcile();
     }
-    assert_eq!(world.status().trial.as_ref().unwrap().weighted_at, None);
+    assert_eq!(world.status().trial.as_ref().unwrap().weight_accepted_at, None);
     world.step(Actor::Router);
-    world.until(|world| world.status().trial.as_ref().unwrap().weighted_at.is_some());
+    world.until(|world| world.status().trial.as_ref().unwrap().weight_accepted_at.is_some());
 }
 
 #[test]
-fn an_invariant_that_is_violated_is_named() {
+fn a_violated_invariant_is_named() {
     let mut world = at(50);
     assert_eq!(world.violations(), []);
     for service in &mut world.snapshot.services {

@@ -1,14 +1,15 @@
-//! A container's environment, command and arguments: pure, given what they refer to.
+//! Resolves a container's environment, command and arguments. Pure: the objects that they refer to
+//! are arguments.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{Container, EnvFromSource, EnvVar, ObjectFieldSelector, Pod};
 use thiserror::Error;
 
-/// What can't be resolved; kubelet's `CreateContainerConfigError`.
+/// A reference that cannot be resolved; kubelet's `CreateContainerConfigError`.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub(crate) enum EnvError {
-    /// An object that isn't there.
+    /// The object does not exist.
     #[error("{kind} {name:?} not found")]
     Missing {
         /// "configmap" or "secret".
@@ -16,7 +17,7 @@ pub(crate) enum EnvError {
         /// Its name.
         name: String,
     },
-    /// An object without the key.
+    /// The object does not have the key.
     #[error("couldn't find key {key} in {kind} {name:?}")]
     Key {
         /// "configmap" or "secret".
@@ -26,21 +27,22 @@ pub(crate) enum EnvError {
         /// The key.
         key: String,
     },
-    /// A field that the agent doesn't know.
+    /// The agent does not support the field.
     #[error("field {0} is not supported")]
     Field(String),
 }
 
-/// The objects that a container's environment refers to, by name; absent ones don't exist.
+/// The objects that a container's environment refers to, by name. An object that is not in the map
+/// does not exist.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
-    /// Config maps and their text.
+    /// `ConfigMap`s and their text.
     pub(crate) config_maps: BTreeMap<String, BTreeMap<String, String>>,
     /// Secrets and their text.
     pub(crate) secrets: BTreeMap<String, BTreeMap<String, String>>,
 }
 
-/// What only the agent knows of a pod.
+/// Facts about a pod that are not in its spec.
 #[derive(Debug, Clone)]
 pub(crate) struct Facts {
     /// The pod's address.
@@ -49,7 +51,7 @@ pub(crate) struct Facts {
     pub(crate) host_ip: String,
 }
 
-/// Names of config maps and of secrets that a container's environment refers to.
+/// Returns the names of the `ConfigMap`s and the Secrets that a container's environment refers to.
 pub(crate) fn wanted(container: &Container) -> (Vec<String>, Vec<String>) {
     let (mut maps, mut secrets) = (Vec::new(), Vec::new());
     for source in container.env_from.iter().flatten() {
@@ -63,8 +65,9 @@ pub(crate) fn wanted(container: &Container) -> (Vec<String>, Vec<String>) {
     (maps, secrets)
 }
 
-/// The environment that `container` of `pod` asks for, over `base` (what the node gives each container).
-/// As kubelet does it: `envFrom` first, `env` in order over it, `$(NAME)` replaced by what is known so far.
+/// Returns the environment of `container` in `pod`, on top of `base` (the variables that the node
+/// sets for every container). As in kubelet, `envFrom` comes first, then `env` in order; `$(NAME)`
+/// is replaced by the value known at that point.
 pub(crate) fn resolve(
     pod: &Pod,
     container: &Container,
@@ -135,7 +138,7 @@ fn value(
     }
 }
 
-/// The value of a pod's field as the downward API gives it.
+/// Returns the value of a pod's field in the downward API.
 pub(crate) fn field(pod: &Pod, from: &ObjectFieldSelector, facts: &Facts) -> Result<String, EnvError> {
     let meta = &pod.metadata;
     let spec = pod.spec.as_ref();
@@ -164,7 +167,7 @@ pub(crate) fn field(pod: &Pod, from: &ObjectFieldSelector, facts: &Facts) -> Res
     })
 }
 
-/// Replaces `$(NAME)` by its value where the name is known; `$$` stands for a single `$`.
+/// Replaces `$(NAME)` with its value where the name is known, and `$$` with a single `$`.
 pub(crate) fn expand(text: &str, env: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
     let mut rest = text;

@@ -68,7 +68,7 @@ fn keys_of_config_maps_and_secrets_are_resolved() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn errors_name_the_missing_object_or_key() {
     let env = serde_json::json!([{"name": "A", "valueFrom": {"configMapKeyRef": {"name": "settings", "key": "no"}}}]);
     assert_eq!(
         resolved(&env, &serde_json::json!([])).unwrap_err().to_string(),
@@ -79,7 +79,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn single_variables_win_over_whole_objects_and_those_over_the_node_s() {
+fn env_overrides_env_from_and_env_from_overrides_the_node() {
     let all = serde_json::json!([
         {"configMapRef": {"name": "settings"}},
         {"prefix": "K_", "secretRef": {"name": "keys"}},
@@ -91,7 +91,7 @@ fn single_variables_win_over_whole_objects_and_those_over_the_node_s() {
 }
 
 #[test]
-fn references_are_replaced_by_what_came_before() {
+fn references_are_replaced_by_earlier_values() {
     let env = serde_json::json!([
         {"name": "HOST", "value": "web"},
         {"name": "URL", "value": "http://$(HOST):$(PORT)/$$(HOST)/5$"},
@@ -102,7 +102,7 @@ fn references_are_replaced_by_what_came_before() {
 }
 
 #[test]
-fn the_objects_that_are_needed_are_listed() {
+fn the_referenced_objects_are_listed() {
     let container = container(
         &serde_json::json!([{"name": "T", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}}]),
         &serde_json::json!([{"configMapRef": {"name": "settings"}}]),

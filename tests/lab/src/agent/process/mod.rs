@@ -1,4 +1,5 @@
-//! A container's process, and the record of processes that lets a later agent end what this one left.
+//! A container's process, and the record of processes, with which a later agent ends those that
+//! this one left.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,12 +16,13 @@ use tokio::process::{Child, Command};
 
 use crate::process::{Identity, State};
 
-/// The process group of a container that runs; none between runs. Shared with who sends it signals.
+/// The process group of a running container; empty between runs. Shared with the senders of
+/// signals.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Group(Arc<AtomicI32>);
 
 impl Group {
-    /// Sends a signal to all of the container's processes; false if none run.
+    /// Sends a signal to all processes of the container. Returns false if none runs.
     pub(crate) fn signal(&self, signal: Signal) -> bool {
         let id = self.0.load(Ordering::Acquire);
         id > 0 && killpg(Pid::from_raw(id), signal).is_ok()
@@ -30,19 +32,19 @@ impl Group {
 /// What to run.
 #[derive(Debug)]
 pub(crate) struct Launch {
-    /// The program, found already.
+    /// Path of the program.
     pub(crate) program: PathBuf,
     /// Its arguments.
     pub(crate) args: Vec<String>,
-    /// Its whole environment.
+    /// Its complete environment.
     pub(crate) env: BTreeMap<String, String>,
-    /// Where it starts; used without `script` only.
+    /// Its working directory; used only without `script`.
     pub(crate) work_dir: PathBuf,
-    /// Builds its view of the file system first (see [`super::mounts`]).
+    /// A script that builds its view of the file system first (see [`super::mounts`]).
     pub(crate) script: Option<String>,
-    /// Takes its output, after what is there.
+    /// Path of the log that its output is appended to.
     pub(crate) log: PathBuf,
-    /// Names it in the record of processes.
+    /// Path of its entry in the record of processes.
     pub(crate) record: PathBuf,
 }
 
@@ -56,7 +58,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it as leader of a process group of its own.
+    /// Starts the process as leader of a new process group.
     pub(crate) fn start(launch: &Launch, group: &Group) -> io::Result<Self> {
         let log = File::options().create(true).append(true).open(&launch.log)?;
         let mut command = match &launch.script {
@@ -92,30 +94,30 @@ impl Process {
         Ok(this)
     }
 
-    /// Asks the main process to end.
+    /// Sends SIGTERM to the main process.
     pub(crate) fn terminate(&self) {
         let _ = kill(self.id, Signal::SIGTERM);
     }
 
-    /// Ends all of the container's processes.
+    /// Kills all processes of the container.
     pub(crate) fn kill(&self) {
         self.group.signal(Signal::SIGKILL);
     }
 
-    /// The main process, for entering its view of the file system.
+    /// Returns the pid of the main process, for entering its view of the file system.
     pub(crate) fn id(&self) -> i32 {
         self.id.as_raw()
     }
 
-    /// Waits for the main process to end; its exit code, 128 + signal where a signal ended it. May be dropped and
-    /// called again.
+    /// Waits for the main process to end. Returns its exit code, or 128 + signal if a signal ended
+    /// it. Can be dropped and called again.
     pub(crate) async fn ended(&mut self) -> i32 {
         self.child.wait().await.map_or(255, code)
     }
 }
 
 impl Drop for Process {
-    /// What the main process left running ends with it, as it would with its container.
+    /// Kills what the main process left running, as a container runtime does.
     fn drop(&mut self) {
         self.kill();
         self.group.0.store(0, Ordering::Release);
@@ -123,7 +125,8 @@ impl Drop for Process {
     }
 }
 
-/// Where `name` is found: as it is if it has a slash, else in the first folder of `path` that has it.
+/// Finds a program: returns `name` itself if it has a slash, else the first match in the
+/// directories of `path`.
 pub(crate) fn find(name: &str, path: &str) -> Option<PathBuf> {
     if name.contains('/') {
         return Path::new(name).is_file().then(|| PathBuf::from(name));
@@ -131,7 +134,7 @@ pub(crate) fn find(name: &str, path: &str) -> Option<PathBuf> {
     path.split(':').map(|dir| Path::new(dir).join(name)).find(|file| file.is_file())
 }
 
-/// A program of the machine's that the agent needs itself.
+/// Finds a program of the machine that the agent itself needs.
 pub(crate) fn tool(name: &str) -> io::Result<PathBuf> {
     let missing = || io::Error::new(io::ErrorKind::NotFound, format!("{name} is not installed"));
     find(name, "/usr/sbin:/usr/bin:/sbin:/bin").ok_or_else(missing)
@@ -141,8 +144,8 @@ fn code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// Ends every process recorded in `dir` that is still the one recorded, and empties the record. Says how many there
-/// were. `prefix` picks the records whose names begin so.
+/// Kills every process recorded in `dir` that is still the recorded one, and empties the record.
+/// Returns the number of processes killed. `prefix` selects records by the start of their name.
 pub(crate) fn end_recorded(dir: &Path, prefix: &str) -> usize {
     let mut ended = 0;
     for entry in fs::read_dir(dir).into_iter().flatten().flatten() {

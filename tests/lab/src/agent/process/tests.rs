@@ -39,24 +39,24 @@ impl Drop for Dir {
 }
 
 #[tokio::test]
-async fn exit_codes_and_output_are_kept_over_runs() {
+async fn exit_codes_are_returned_and_output_is_appended() {
     let dir = Dir::new("codes");
     for (script, code) in [("echo $COLOR; exit 7", 7), ("kill -9 $$", 137), ("echo done", 0)] {
         let mut process = Process::start(&dir.launch(script), &Group::default()).unwrap();
         assert_eq!(process.ended().await, code, "{script}");
     }
     assert_eq!(dir.log(), "red\ndone\n");
-    assert!(!dir.0.join("uid.app").exists(), "nothing runs, nothing is recorded");
+    assert!(!dir.0.join("uid.app").exists(), "no process runs, so none is recorded");
 }
 
 #[tokio::test]
-async fn what_the_main_process_left_behind_ends_with_it() {
+async fn child_processes_end_with_the_main_process() {
     let dir = Dir::new("left");
     let mut process = Process::start(&dir.launch("sleep 60 & echo $!"), &Group::default()).unwrap();
     assert_eq!(process.ended().await, 0);
     drop(process);
     let left: i32 = dir.log().trim().parse().unwrap();
-    // An orphan is reaped by init, or stays as a zombie where there is none.
+    // init reaps an orphan; without an init it remains as a zombie.
     let running = || {
         let stat = fs::read_to_string(format!("/proc/{left}/stat")).unwrap_or_default();
         stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
@@ -71,7 +71,7 @@ async fn what_the_main_process_left_behind_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_signal_reaches_the_group_while_it_runs_and_nobody_afterwards() {
+async fn a_signal_reaches_the_group_only_while_it_runs() {
     let dir = Dir::new("signal");
     let group = Group::default();
     assert!(!group.signal(Signal::SIGKILL));
@@ -83,10 +83,10 @@ async fn a_signal_reaches_the_group_while_it_runs_and_nobody_afterwards() {
 }
 
 #[tokio::test]
-async fn a_later_agent_ends_what_is_recorded_and_still_the_same_process() {
+async fn a_later_agent_ends_only_the_recorded_processes() {
     let dir = Dir::new("recorded");
     let mut process = Process::start(&dir.launch("sleep 60"), &Group::default()).unwrap();
-    // A record of another process that once had the pid of this test.
+    // A record of an earlier process with the pid of this test.
     fs::write(dir.0.join("uid.old"), format!("{{\"pid\":{},\"started\":1}}", std::process::id())).unwrap();
     fs::remove_file(dir.0.join("out.log")).unwrap();
     assert_eq!(end_recorded(&dir.0, "uid."), 1);

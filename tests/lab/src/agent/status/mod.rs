@@ -1,4 +1,4 @@
-//! What the agent reports of a pod: computed from its containers' states, pure.
+//! Computes the status that the agent reports for a pod from the states of its containers. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
@@ -10,11 +10,11 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Exit {
-    /// Exit code; 128 + signal where a signal ended it.
+    /// Exit code; 128 + signal if a signal ended it.
     pub(crate) code: i32,
     /// `Completed`, `Error` or `StartError`.
     pub(crate) reason: &'static str,
-    /// Why it could not be started, if so.
+    /// Why it could not be started, if that failed.
     pub(crate) message: Option<String>,
     /// When it started.
     pub(crate) started: Timestamp,
@@ -22,31 +22,31 @@ pub(crate) struct Exit {
     pub(crate) finished: Timestamp,
 }
 
-/// What a container does.
+/// The state of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Not running, and why: `ContainerCreating`, `CrashLoopBackOff`, ...
+    /// Not running, with the reason: `ContainerCreating`, `CrashLoopBackOff`, ...
     Waiting { reason: &'static str, message: Option<String> },
-    /// Running since.
+    /// Running since this time.
     Running { since: Timestamp },
-    /// Ended, and not to be started again for now.
+    /// Ended, and not being restarted.
     Ended(Exit),
 }
 
-/// A container as the agent knows it.
+/// The agent's view of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct View {
     /// Its name in the pod.
     pub(crate) name: String,
-    /// The image asked for.
+    /// The image in the spec.
     pub(crate) image: String,
-    /// Names this run of it; empty before the first one.
+    /// Identifies the current run; empty before the first one.
     pub(crate) id: String,
-    /// What it does now.
+    /// Its current state.
     pub(crate) state: State,
-    /// How its run before ended.
+    /// How its previous run ended.
     pub(crate) last: Option<Exit>,
-    /// How often it was started again.
+    /// How often it was restarted.
     pub(crate) restarts: i32,
     /// Whether its startup probe passed (or it has none and runs).
     pub(crate) started: bool,
@@ -55,7 +55,7 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// A container that is not started yet.
+    /// Creates the view of a container that has not started.
     pub(crate) fn new(name: &str, image: &str) -> Self {
         Self {
             name: name.to_owned(),
@@ -69,25 +69,25 @@ impl View {
         }
     }
 
-    /// Whether it ended with success.
+    /// Returns whether it ended with success.
     pub(crate) fn succeeded(&self) -> bool {
         matches!(&self.state, State::Ended(exit) if exit.code == 0)
     }
 }
 
-/// When a container is started again.
+/// When a container is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restart {
-    /// Whenever it ended.
+    /// Always.
     Always,
     /// When it ended with an error.
     OnFailure,
-    /// Not.
+    /// Never.
     Never,
 }
 
 impl Restart {
-    /// A pod's own policy.
+    /// Returns a pod's restart policy.
     pub(crate) fn of(pod: &Pod) -> Self {
         match pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()) {
             Some("Never") => Self::Never,
@@ -96,7 +96,7 @@ impl Restart {
         }
     }
 
-    /// Whether a container that ended with this code is started again.
+    /// Returns whether a container that ended with this code is restarted.
     pub(crate) fn wants(self, code: i32) -> bool {
         match self {
             Self::Always => true,
@@ -106,37 +106,38 @@ impl Restart {
     }
 }
 
-/// Whether the pod is to live on.
+/// Whether the pod is being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// It is.
+    /// It is not.
     Wanted,
-    /// It is being deleted.
+    /// It is.
     Ending,
 }
 
-/// Everything that the status is made of.
+/// The input of the status.
 #[derive(Debug)]
 pub(crate) struct Facts<'a> {
-    /// The pod as last seen.
+    /// The pod's object as last seen.
     pub(crate) pod: &'a Pod,
     /// Its init containers.
     pub(crate) inits: &'a [View],
     /// Its containers.
     pub(crate) containers: &'a [View],
-    /// Whether all init containers are through.
+    /// Whether all init containers are complete.
     pub(crate) initialized: bool,
     /// Its address.
     pub(crate) ip: String,
     /// The node's address.
     pub(crate) host: String,
-    /// When the agent took it.
+    /// When the agent first saw it.
     pub(crate) since: Timestamp,
-    /// Whether it is to live on.
+    /// Whether it is being deleted.
     pub(crate) life: Life,
 }
 
-/// The status to report at `now`. A condition that was the same in `before` keeps its transition time.
+/// Returns the status to report at `now`. A condition that is unchanged from `before` keeps its
+/// transition time.
 pub(crate) fn compute(facts: &Facts<'_>, before: Option<&PodStatus>, now: Timestamp) -> PodStatus {
     let Facts { pod, inits, containers, initialized, ip, host, since, life } = facts;
     let phase = phase(facts);
@@ -152,7 +153,7 @@ pub(crate) fn compute(facts: &Facts<'_>, before: Option<&PodStatus>, now: Timest
             Some(format!("containers with unready status: [{}]", unready.join(" "))),
         )),
     };
-    let gate = gate_unmet(pod).map(|gate| {
+    let gate = unmet_gate(pod).map(|gate| {
         (
             "ReadinessGatesNotReady",
             Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\"")),
@@ -174,7 +175,7 @@ pub(crate) fn compute(facts: &Facts<'_>, before: Option<&PodStatus>, now: Timest
         condition("Ready", fault.clone().or(gate)),
         condition("ContainersReady", fault),
     ];
-    if scheduled_is_ours(pod) {
+    if sets_scheduled(pod) {
         conditions.push(condition("PodScheduled", None));
     }
     let generation = pod.metadata.generation;
@@ -201,14 +202,14 @@ pub(crate) fn compute(facts: &Facts<'_>, before: Option<&PodStatus>, now: Timest
     }
 }
 
-/// True unless the scheduler says so itself.
-fn scheduled_is_ours(pod: &Pod) -> bool {
+/// Returns true unless the scheduler sets the condition.
+fn sets_scheduled(pod: &Pod) -> bool {
     let status = pod.status.as_ref();
     !status.iter().flat_map(|status| status.conditions.iter().flatten()).any(|c| c.type_ == "PodScheduled")
 }
 
-/// The first readiness gate whose condition is not true.
-fn gate_unmet(pod: &Pod) -> Option<&str> {
+/// Returns the first readiness gate whose condition is not true.
+fn unmet_gate(pod: &Pod) -> Option<&str> {
     let holds = |gate: &str| {
         let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
         conditions.into_iter().any(|condition| condition.type_ == gate && condition.status == "True")
@@ -217,7 +218,7 @@ fn gate_unmet(pod: &Pod) -> Option<&str> {
     gates.map(|gate| gate.condition_type.as_str()).find(|gate| !holds(gate))
 }
 
-/// True, or false for this reason and message.
+/// Returns a condition that is true, or false with this reason and message.
 fn condition(kind: &str, fault: Option<(&str, Option<String>)>) -> PodCondition {
     let (status, reason, message) = match fault {
         None => ("True", None, None),
@@ -232,7 +233,7 @@ fn condition(kind: &str, fault: Option<(&str, Option<String>)>) -> PodCondition 
     }
 }
 
-/// The pod's phase by kubelet's rules.
+/// Returns the pod's phase by kubelet's rules.
 fn phase(facts: &Facts<'_>) -> &'static str {
     let Facts { pod, inits, containers, initialized, life, .. } = facts;
     let restart = Restart::of(pod);
@@ -252,7 +253,7 @@ fn phase(facts: &Facts<'_>) -> &'static str {
                 stopped += 1;
                 succeeded += usize::from(exit.code == 0);
             }
-            // Between two runs it counts as stopped.
+            // A container between two runs counts as stopped.
             (State::Waiting { .. }, Some(_)) => stopped += 1,
             (State::Waiting { .. }, None) => return "Pending",
         }

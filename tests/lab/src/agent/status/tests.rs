@@ -62,7 +62,7 @@ fn a_pod_is_ready_when_all_its_containers_are() {
 }
 
 #[test]
-fn a_transition_time_moves_only_when_the_condition_turns() {
+fn a_transition_time_changes_only_with_the_status_of_the_condition() {
     let pod = plain();
     let time = |status: &PodStatus, kind| status_of(status, kind).last_transition_time.clone().unwrap().0;
     let first = compute(&facts(&pod, &[running(false)]), None, at(5));
@@ -75,14 +75,14 @@ fn a_transition_time_moves_only_when_the_condition_turns() {
 }
 
 #[test]
-fn the_scheduler_s_condition_is_left_alone() {
+fn the_condition_of_the_scheduler_is_not_changed() {
     let mut pod = plain();
     let names = |pod: &Pod| -> Vec<String> {
         compute(&facts(pod, &[]), None, at(5)).conditions.unwrap().into_iter().map(|c| c.type_).collect()
     };
     assert!(
         names(&pod).contains(&"PodScheduled".to_owned()),
-        "a pod made with a node name was never scheduled"
+        "a pod that is created with a node name was never scheduled"
     );
     let scheduled =
         PodCondition { type_: "PodScheduled".into(), status: "True".into(), ..Default::default() };
@@ -91,7 +91,7 @@ fn the_scheduler_s_condition_is_left_alone() {
 }
 
 #[test]
-fn a_readiness_gate_holds_back_ready_but_not_containers_ready() {
+fn a_readiness_gate_delays_ready_but_not_containers_ready() {
     let mut pod = pod(&serde_json::json!({"containers": [], "readinessGates": [{"conditionType": "x/y"}]}));
     let status = compute(&facts(&pod, &[running(true)]), None, at(5));
     assert_eq!(status_of(&status, "Ready").reason.as_deref(), Some("ReadinessGatesNotReady"));
@@ -145,7 +145,7 @@ fn readiness_is_reported_while_a_deleted_pod_still_serves() {
 }
 
 #[test]
-fn a_crash_loop_shows_how_the_run_before_ended() {
+fn a_crash_loop_shows_how_the_previous_run_ended() {
     let pod = plain();
     let mut view = crash_looping();
     (view.restarts, view.last) = (4, Some(exit(137)));
@@ -161,7 +161,7 @@ fn a_crash_loop_shows_how_the_run_before_ended() {
 }
 
 #[test]
-fn a_pod_whose_init_containers_are_not_through_is_pending() {
+fn a_pod_with_incomplete_init_containers_is_pending() {
     let pod = plain();
     let inits = [running(false)];
     let containers = [View::new("app", "demo:v1")];

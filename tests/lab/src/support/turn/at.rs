@@ -1,51 +1,52 @@
-//! The moments of a rollout at which something may come in between.
+//! The points of a rollout at which a test interferes.
 
 use std::fmt;
 
 use crate::support::Rollout;
 
-/// A moment of a rollout of two steps.
+/// A point of a rollout with two steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum At {
-    /// A template is held, its canary is being made.
+    /// A template is held, and its canary is being created.
     Preparing,
     /// The canary's first pod starts; it has no traffic.
     Starting,
-    /// The first step's weight has been taken by the router.
+    /// The router has applied the first step's weight.
     FirstStep,
-    /// The last step's weight has been taken by the router.
+    /// The router has applied the last step's weight.
     LastStep,
-    /// The canary grows to full scale, and takes all traffic.
-    Filling,
+    /// The canary is scaled to full size, and gets all traffic.
+    ScalingUp,
     /// The Services are widened.
-    Widened,
+    Widening,
     /// The Services are narrowed to the canary.
-    Narrowed,
-    /// The canary's `ReplicaSet` becomes the Deployment's.
-    Adopted,
-    /// The Deployment is let go.
-    Released,
-    /// Routes are as they were, the canary Service drains.
+    Narrowing,
+    /// The canary's `ReplicaSet` becomes the Deployment's own.
+    Transferring,
+    /// The Deployment is released (unpaused and unlabeled).
+    Releasing,
+    /// Routes are restored, and the canary Service drains.
     Draining,
-    /// Traffic is back on stable, the canary is taken down.
+    /// Traffic is on stable again, and the canary is being removed.
     RollingBack,
     /// Stable serves, the rejected template is held.
     RolledBack,
 }
 
 impl At {
-    /// Whether the canary is the Deployment's own by then, so that there is no way back but a release.
+    /// Returns whether the Deployment owns the canary at this point, so that only another release
+    /// can undo it.
     pub fn handed_over(self) -> bool {
-        matches!(self, Self::Released | Self::Draining)
+        matches!(self, Self::Releasing | Self::Draining)
     }
 
-    /// Whether a Rollout's status says that it is there.
+    /// Returns whether a Rollout's status shows this point.
     pub fn is(self, rollout: &Rollout) -> bool {
         let step = |index: u64| {
             let trial = &rollout.status["trial"];
             rollout.phase() == "Stepping"
                 && trial["step"].as_u64().unwrap_or(0) == index
-                && trial["weightedAt"].is_string()
+                && trial["weightAcceptedAt"].is_string()
         };
         let stage = |name: &str| rollout.phase() == "Promoting" && rollout.text("/trial/handover") == name;
         match self {
@@ -53,11 +54,11 @@ impl At {
             Self::Starting => rollout.phase() == "Stepping" && rollout.text("/waiting/reason") == "Pods",
             Self::FirstStep => step(0),
             Self::LastStep => step(1),
-            Self::Filling => stage("Filling"),
-            Self::Widened => stage("Widened"),
-            Self::Narrowed => stage("Narrowed"),
-            Self::Adopted => stage("Adopted"),
-            Self::Released => stage("Released"),
+            Self::ScalingUp => stage("ScalingUp"),
+            Self::Widening => stage("Widening"),
+            Self::Narrowing => stage("Narrowing"),
+            Self::Transferring => stage("Transferring"),
+            Self::Releasing => stage("Releasing"),
             Self::Draining => stage("Draining"),
             Self::RollingBack => rollout.phase() == "RollingBack",
             Self::RolledBack => rollout.phase() == "RolledBack",
@@ -72,11 +73,11 @@ impl fmt::Display for At {
             Self::Starting => "before the first step's pod is ready",
             Self::FirstStep => "at the first step",
             Self::LastStep => "at the last step",
-            Self::Filling => "Promoting: filling",
-            Self::Widened => "Promoting: Services widened",
-            Self::Narrowed => "Promoting: Services narrowed",
-            Self::Adopted => "Promoting: adoption",
-            Self::Released => "Promoting: let go",
+            Self::ScalingUp => "Promoting: filling",
+            Self::Widening => "Promoting: Services widened",
+            Self::Narrowing => "Promoting: Services narrowed",
+            Self::Transferring => "Promoting: transfer",
+            Self::Releasing => "Promoting: released",
             Self::Draining => "Promoting: draining",
             Self::RollingBack => "while RollingBack",
             Self::RolledBack => "RolledBack",
@@ -91,13 +92,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_step_counts_from_when_the_router_took_its_weight() {
+    fn a_step_begins_when_the_router_has_applied_its_weight() {
         let mut rollout = Rollout {
             status: json!({"phase": "Stepping", "trial": {"step": 1}, "waiting": {"reason": "Pods"}}),
             ..Rollout::default()
         };
         assert!(!At::LastStep.is(&rollout) && At::Starting.is(&rollout));
-        rollout.status["trial"]["weightedAt"] = "2026-01-01T00:00:00Z".into();
+        rollout.status["trial"]["weightAcceptedAt"] = "2026-01-01T00:00:00Z".into();
         assert!(At::LastStep.is(&rollout) && !At::FirstStep.is(&rollout));
     }
 

@@ -1,4 +1,4 @@
-//! How a case must end, and the row it leaves.
+//! The expected end of a case, and the row that it records.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use super::{History, Kept, LONG, Leaves, Row, SOON, State, Switched, Turn, Way, World, world};
 use crate::load::{Connection, Record, Sample};
+use crate::support::adopt::tag_of;
 use crate::support::space::path;
 use crate::support::{Failure, Rollout, tell};
 
-/// How long the load goes on once everything is as it should be, and no pod is ending any more.
+/// How long the load continues after the expected state is reached and no pod is terminating.
 const AFTER: Duration = Duration::from_millis(1500);
 
-/// How a case must end.
+/// The expected end of a case.
 #[derive(Clone, Debug)]
 pub struct End {
     serving: String,
@@ -32,7 +34,7 @@ pub struct End {
 }
 
 impl End {
-    /// `tag` serves alone, everything else is as it was, and the Rollout says Complete.
+    /// Only `tag` serves, everything else is restored, and the Rollout is Complete.
     pub fn complete(tag: &str) -> Self {
         Self {
             serving: tag.to_owned(),
@@ -49,66 +51,69 @@ impl End {
         }
     }
 
-    /// `tag` serves alone, and what was rejected is held.
+    /// Only `tag` serves, and the rejected template is held.
     pub fn rolled_back(tag: &str) -> Self {
         Self { state: State::Held, ..Self::complete(tag) }
     }
 
-    /// `tag` serves alone and Steelyard has left: no Rollout, no mark, the Deployment as `state` says.
+    /// Only `tag` serves, and Steelyard has left: no Rollout, no labels or annotations, the
+    /// Deployment in `state`.
     pub fn left(tag: &str, state: State) -> Self {
         Self { state, rollout: false, ..Self::complete(tag) }
     }
 
-    /// Only a state of the Rollout since then counts.
+    /// Accepts only a state of the Rollout since then.
     #[must_use]
     pub fn since(mut self, since: Timestamp) -> Self {
         self.since = since;
         self
     }
 
-    /// Pods at the end.
+    /// Sets the number of pods at the end.
     #[must_use]
     pub fn replicas(mut self, replicas: i32) -> Self {
         self.replicas = replicas;
         self
     }
 
-    /// How many pods of `tag` may have been started; of those that aren't named, none.
+    /// Sets how many pods of `tag` may have been started; of tags that are not named, none.
     #[must_use]
     pub fn started(mut self, tag: &str, count: RangeInclusive<usize>) -> Self {
         self.started.insert(tag.to_owned(), count);
         self
     }
 
-    /// A version that never served, not even once.
+    /// Names a version that must never have served.
     #[must_use]
     pub fn never(mut self, tag: &str) -> Self {
         self.never.push(tag.to_owned());
         self
     }
 
-    /// A version of another Deployment, which shares the route: it may serve at any time.
+    /// Names a version of another Deployment that shares the route: it may serve at any time.
     #[must_use]
     pub fn beside(mut self, tag: &str) -> Self {
         self.beside.push(tag.to_owned());
         self
     }
 
-    /// Requests may fail on this way: pods were killed on purpose, or what leads to them was taken away.
+    /// Accepts failed requests on this path: the case kills pods, or removes objects that requests
+    /// need.
     #[must_use]
     pub fn may_fail(mut self, way: Way) -> Self {
         self.may_fail.push(way);
         self
     }
 
-    /// A version that may answer with errors of its own; none of its requests may be lost either.
+    /// Names a version that may answer with errors; none of its requests may be lost.
     #[must_use]
     pub fn bad(mut self, tag: &str) -> Self {
         self.bad.push(tag.to_owned());
         self
     }
 
-    /// Both versions may serve on this way at any time: somebody took the pin off, or rolled natively.
+    /// Accepts both versions on this path at any time: the case removes the pin, or rolls out
+    /// natively.
     #[must_use]
     pub fn unchecked(mut self, way: Way) -> Self {
         self.unchecked.push(way);
@@ -117,21 +122,21 @@ impl End {
 }
 
 impl Turn {
-    /// Waits for the end, ends the load, checks everything, and keeps the row.
+    /// Waits for the end, stops the load, checks everything, and records the row.
     pub async fn ends(mut self, end: End) -> Result<(), Failure> {
         let what = format!("{:?}, {} serving", end.state, end.serving);
         if end.rollout {
             let (since, state, tag) = (end.since, end.state, &end.serving);
-            self.first(since, &what, |rollout| world::at_rest(rollout, state, tag)).await?;
+            self.first(since, &what, |rollout| world::is_final(rollout, state, tag)).await?;
         } else {
             let gone = |seen: &crate::support::Seen<Rollout>| seen.deleted.then_some(());
             self.trails.rollout.first(end.since, "the Rollout gone", LONG, gone).await?;
         }
         let seconds = self.begun.1.elapsed().as_secs();
         let mut faults = self.compare(&end).await?;
-        self.calm().await?;
+        self.wait_for_termination().await?;
         tokio::time::sleep(AFTER).await;
-        // Nothing may move any more.
+        // Nothing may change after this.
         faults.extend(self.compare(&end).await?);
         self.unload().await;
         let history = History::of(&self.trails, self.demo.version());
@@ -153,7 +158,7 @@ impl Turn {
         }
         let row = self.row(seconds);
         if row.requests < 50 {
-            faults.push(format!("too few requests to tell anything: {}", row.requests));
+            faults.push(format!("too few requests for a conclusion: {}", row.requests));
         }
         for (tag, count) in self.started() {
             let may = end.started.get(&tag).cloned().unwrap_or(0..=0);
@@ -187,7 +192,7 @@ impl Turn {
         Ok(())
     }
 
-    /// Ends a case of which nothing is left to look at: keeps its row.
+    /// Ends a case whose objects are all deleted: records its row.
     pub async fn gone(mut self) -> Result<(), Failure> {
         let seconds = self.begun.1.elapsed().as_secs();
         self.unload().await;
@@ -195,16 +200,16 @@ impl Turn {
         Ok(())
     }
 
-    /// Waits until no pod is ending: connections that were kept alive may last as long.
-    async fn calm(&self) -> Result<(), Failure> {
+    /// Waits until no pod is terminating: kept-alive connections can last that long.
+    async fn wait_for_termination(&self) -> Result<(), Failure> {
         let none = |pods: &BTreeMap<String, Pod>| {
             pods.values().all(|pod| pod.metadata.deletion_timestamp.is_none()).then_some(())
         };
         let which = kube::runtime::watcher::Config::default().labels("app=web");
-        Ok(self.space.until_all(which, "no pod that is ending", SOON, none).await?)
+        Ok(self.space.until_all(which, "no pod is terminating", SOON, none).await?)
     }
 
-    /// The moment at which something came in between; empty where there is only one.
+    /// Returns the point at which the test interfered; empty if there is only one.
     fn moment(&self) -> String {
         match self.leaves {
             Leaves::Turn(Some(at)) => at.to_string(),
@@ -248,16 +253,19 @@ impl Turn {
         }
     }
 
-    /// What is not as it should be.
+    /// Returns the differences from the expected end.
     async fn compare(&self, end: &End) -> Result<Vec<String>, Failure> {
         let mut faults = Vec::new();
         let world = World::of(&self.space, "web").await?;
         if world != self.world {
-            faults.push(format!("not as it was: {world:?}, but {:?}", self.world));
+            faults.push(format!(
+                "routes and Services are not restored: found {world:?}, expected {:?}",
+                self.world
+            ));
         }
         let checks = [
-            world::unmarked(&self.space).await,
-            world::stands(&self.space, "web", end.state, &end.serving, end.replicas).await,
+            world::check_unmarked(&self.space).await,
+            world::check_deployment(&self.space, "web", end.state, &end.serving, end.replicas).await,
         ];
         faults.extend(checks.into_iter().filter_map(Result::err).map(|error| error.to_string()));
         Ok(faults)
@@ -269,7 +277,7 @@ impl Turn {
                 "/stable/tag",
                 "/canary/tag",
                 "/phase",
-                "/step",
+                "/progress",
                 "/trial/side",
                 "/trial/handover",
                 "/waiting/reason",
@@ -298,15 +306,13 @@ impl Turn {
 }
 
 impl Turn {
-    /// How many pods of each tag came after the beginning.
+    /// Returns how many pods of each tag were created after the beginning.
     fn started(&self) -> BTreeMap<String, usize> {
         let mut tags: BTreeMap<String, std::collections::BTreeSet<String>> = BTreeMap::new();
         for seen in self.trails.pods.all() {
-            let name = seen.object.metadata.name.unwrap_or_default();
-            let image = seen.object.spec.and_then(|spec| spec.containers.into_iter().next()?.image);
-            let image = image.unwrap_or_default();
+            let name = seen.object.name_any();
             if !self.before.contains(&name) {
-                let tag = image.split_once(':').map_or("", |(_, tag)| tag).to_owned();
+                let tag = tag_of(&seen.object).unwrap_or_default().to_owned();
                 tags.entry(tag).or_default().insert(name);
             }
         }
@@ -315,7 +321,7 @@ impl Turn {
 }
 
 impl End {
-    /// How many errors the versions answered themselves that may.
+    /// Returns the number of errors from versions that may answer with errors.
     fn bad_answers(&self, record: &Record) -> u64 {
         let own = |sample: &&Sample| {
             sample.version.as_ref().is_some_and(|tag| self.bad.iter().any(|bad| **bad == **tag))
@@ -323,10 +329,11 @@ impl End {
         record.failures().filter(own).count() as u64
     }
 
-    /// Checks who serves at the very end.
+    /// Checks which version serves at the end.
     fn last(&self, way: Way, record: &Record) -> Option<String> {
-        let end = record.samples().last().map(|sample| record.at(sample.ended()))?;
-        let last = end - Duration::from_millis(500)..end;
+        // The last answer may take longer than the span that is checked.
+        let sample = record.samples().last()?;
+        let last = record.at(sample.sent) - Duration::from_millis(500)..record.at(sample.ended());
         let mut share = record.share(&self.serving, last.clone());
         for other in &self.beside {
             share = share.map(|share| share + record.share(other, last.clone()).unwrap_or_default());

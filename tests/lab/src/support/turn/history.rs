@@ -1,31 +1,37 @@
-//! Who may have served, and when: what the Rollout and the route said, against what clients saw.
+//! Which versions may have served at which time: the state of Rollout and route, compared with what
+//! clients saw.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
 
 use crate::load::{Connection, Record, Sample};
-use crate::support::{Rollout, Trails};
+use crate::support::adopt::tag_of;
+use crate::support::{HttpRoute, Rollout, Seen, Trails};
 
-/// How long a router or kube-proxy may go on with what was changed. Traefik takes on changes every two seconds.
+/// How long a router or kube-proxy can continue with the previous state. Traefik applies changes
+/// every two seconds.
 const LAG: Duration = Duration::from_secs(4);
-/// How much later than a client this machine may hear of a change.
+/// How much later than a client the watch can see a switch.
 const HEARD: Duration = Duration::from_millis(700);
-/// A switch takes no longer to be written; what does is a canary in steps.
+/// The maximum duration of the writes of a switch; a longer one is a canary in steps.
 const AT_ONCE: Duration = Duration::from_secs(1);
-/// How many wrong answers are shown.
+/// The number of wrong answers shown.
 const SHOWN: usize = 5;
 
-/// The way that requests come in.
+/// The path of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// Through the Gateway, by the route's weights.
+    /// Through the Gateway, with the route's weights.
     Gateway,
-    /// By the Service's `ClusterIP`.
+    /// To the Service's `ClusterIP`.
     Service,
 }
 
-/// Which versions the Services lead to.
+/// The versions that the Services select.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     Stable,
@@ -33,30 +39,35 @@ enum Side {
     Canary,
 }
 
-/// One stretch of time, until the next begins.
+/// A state, until the next one begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Span {
+    /// When the watch reported it, which ends the previous state.
     from: Timestamp,
+    /// The earliest time at which it can have begun.
+    written: Timestamp,
     stable: String,
     canary: String,
     weight: u64,
     side: Side,
+    /// Whether no pod of stable is ready: the Services then select whatever is.
+    stable_unready: bool,
 }
 
 impl Span {
-    fn lets(&self, way: Way, version: &str) -> bool {
+    fn allows(&self, way: Way, version: &str) -> bool {
         let weighed = way == Way::Gateway && self.weight > 0;
         match self.side {
-            // The Gateway's way to stable is through its Service.
+            // The Gateway reaches stable through its Service.
             Side::Canary => version == self.canary,
-            Side::Stable if !weighed => version == self.stable,
+            Side::Stable if !weighed && !self.stable_unready => version == self.stable,
             Side::Stable | Side::Both => version == self.stable || version == self.canary,
         }
     }
 
-    /// The version that alone may serve.
-    fn sole(&self, way: Way) -> Option<&str> {
-        match (self.lets(way, &self.stable), self.lets(way, &self.canary)) {
+    /// Returns the version that alone may serve.
+    fn only_version(&self, way: Way) -> Option<&str> {
+        match (self.allows(way, &self.stable), self.allows(way, &self.canary)) {
             (true, false) => Some(&self.stable),
             (false, true) => Some(&self.canary),
             _ => None,
@@ -64,72 +75,96 @@ impl Span {
     }
 }
 
-/// Who may have served, and when.
+/// Which versions may have served at which time.
 #[derive(Clone, Debug)]
 pub struct History {
     spans: Vec<Span>,
 }
 
 impl History {
-    /// What the trails saw. `stable` is the version that served at first.
+    /// Returns the history of the trails. `stable` is the version that served first.
     pub fn of(trails: &Trails, stable: &str) -> Self {
         enum News<'a> {
-            Rollout(&'a Rollout),
-            Weight(u64),
+            Rollout(&'a Seen<Rollout>),
+            Route(&'a Seen<HttpRoute>),
+            Pod(&'a Seen<Pod>),
         }
-        let rollouts = trails.rollout.all();
-        let weights = trails.weights();
-        let told = rollouts.iter().map(|seen| (seen.at, News::Rollout(&seen.object)));
-        let mut news: Vec<_> =
-            told.chain(weights.iter().map(|(at, weight)| (*at, News::Weight(*weight)))).collect();
+        let (rollouts, routes, pods) = (trails.rollout.all(), trails.route.all(), trails.pods.all());
+        let states = rollouts.iter().map(|seen| (seen.at, News::Rollout(seen)));
+        let states = states.chain(routes.iter().map(|seen| (seen.at, News::Route(seen))));
+        let states = states.chain(pods.iter().map(|seen| (seen.at, News::Pod(seen))));
+        let mut news: Vec<_> = states.collect();
         news.sort_by_key(|(at, _)| *at);
         let mut now = Span {
             from: Timestamp::MIN,
+            written: Timestamp::MIN,
             stable: stable.to_owned(),
             canary: String::new(),
             weight: 0,
             side: Side::Stable,
+            stable_unready: false,
         };
         let mut spans = vec![now.clone()];
+        // The tags of the ready pods, by name; unknown at first.
+        let mut ready: Option<BTreeMap<String, String>> = None;
         for (at, news) in news {
             now.from = at;
             match news {
-                News::Weight(weight) => now.weight = weight,
-                News::Rollout(rollout) => now.read(rollout),
+                News::Route(seen) => {
+                    now.weight = trails.weight(&seen.object);
+                    now.written = seen.written();
+                }
+                News::Rollout(seen) => {
+                    now.read(&seen.object);
+                    now.written = seen.written();
+                }
+                News::Pod(seen) => {
+                    let ready = ready.get_or_insert_default();
+                    let name = seen.object.name_any();
+                    match tag_of_ready(&seen.object).filter(|_| !seen.deleted) {
+                        Some(tag) => drop(ready.insert(name, tag.to_owned())),
+                        None => drop(ready.remove(&name)),
+                    }
+                    now.written = seen.written();
+                }
             }
+            now.stable_unready =
+                ready.as_ref().is_some_and(|ready| !ready.values().any(|tag| *tag == now.stable));
             spans.push(now.clone());
         }
         Self { spans }
     }
 
-    fn lets(&self, way: Way, version: &str, from: Timestamp, to: Timestamp) -> bool {
+    fn allows(&self, way: Way, version: &str, from: Timestamp, to: Timestamp) -> bool {
         let ends = self.spans.iter().skip(1).map(|span| span.from).chain([Timestamp::MAX]);
         let mut stretches = self.spans.iter().zip(ends);
-        stretches.any(|(span, end)| span.from <= to && end >= from && span.lets(way, version))
+        stretches.any(|(span, end)| span.written <= to && end >= from && span.allows(way, version))
     }
 
-    /// Whether a request may be answered by a version that the Services led to any time before: where they are switched, a
-    /// connection that is kept alive stays with its pod as long as that lives.
-    fn outlasts(&self, way: Way, sample: &Sample) -> bool {
-        let switched = || self.spans.iter().any(|span| span.side == Side::Canary);
+    /// Returns whether a version that the Services selected at any earlier time may answer a
+    /// request: after a switch or a handover, a kept-alive connection stays with its pod for as
+    /// long as the pod lives.
+    fn uses_kept_connection(&self, way: Way, sample: &Sample) -> bool {
+        let switched = || self.spans.iter().any(|span| span.side != Side::Stable);
         way == Way::Service && sample.connection == Connection::Kept && switched()
     }
 
-    /// The longest that two versions answered at a switch of all traffic, from the first answer of the one to the last of the
-    /// other, in milliseconds; on new connections where kept ones stay with their pod. None without a switch.
+    /// Returns the longest time in milliseconds during which both versions answered at a switch of
+    /// all traffic, from the first answer of one to the last of the other; only new connections
+    /// count where kept ones stay with their pod. `None` without a switch.
     pub fn both(&self, way: Way, records: &[(Way, Record)]) -> Option<u64> {
-        let spans = self.spans.iter().map(|span| (span.from, span.sole(way)));
+        let spans = self.spans.iter().map(|span| (span.from, span.only_version(way)));
         let mut stretches: Vec<(Timestamp, Option<&str>)> = Vec::new();
-        for (from, sole) in spans {
-            if stretches.last().is_none_or(|(_, last)| *last != sole) {
-                stretches.push((from, sole));
+        for (from, only_version) in spans {
+            if stretches.last().is_none_or(|(_, last)| *last != only_version) {
+                stretches.push((from, only_version));
             }
         }
         let mut longest = None;
         let mut loser: Option<(Timestamp, &str)> = None;
-        for (index, (from, sole)) in stretches.iter().enumerate() {
+        for (index, (from, only_version)) in stretches.iter().enumerate() {
             let until = stretches.get(index + 1).map_or(Timestamp::MAX, |(next, _)| *next);
-            let Some(winner) = *sole else { continue };
+            let Some(winner) = *only_version else { continue };
             if let Some((left, loser)) = loser
                 && loser != winner
                 && *from <= left + AT_ONCE
@@ -142,16 +177,16 @@ impl History {
         longest
     }
 
-    /// A line for each of the first few answers by a version that should not have served then; versions of others that share
-    /// the route are left out.
+    /// Returns a line for each of the first few answers by a version that should not have served at
+    /// that time; versions of other Deployments that share the route are ignored.
     pub fn wrong(&self, way: Way, record: &Record, others: &[String]) -> Vec<String> {
         let answers = record.samples().iter().filter_map(|sample| Some((sample, sample.version.as_ref()?)));
         answers
             .filter(|(_, version)| !others.iter().any(|other| **other == ***version))
             .filter(|(sample, version)| {
                 let (sent, ended) = (record.at(sample.sent), record.at(sample.ended()));
-                let since = if self.outlasts(way, sample) { Timestamp::MIN } else { sent - LAG };
-                !self.lets(way, version, since, ended + HEARD)
+                let since = if self.uses_kept_connection(way, sample) { Timestamp::MIN } else { sent - LAG };
+                !self.allows(way, version, since, ended)
             })
             .take(SHOWN)
             .map(|(sample, version)| {
@@ -161,7 +196,18 @@ impl History {
     }
 }
 
-/// Milliseconds from the first answer of the winner to the last of the loser, within a stretch of time.
+/// Returns the image tag of a pod that is ready and stays.
+fn tag_of_ready(pod: &Pod) -> Option<&str> {
+    if pod.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    tag_of(pod)
+}
+
+/// Returns the milliseconds from the first answer of the new version to the last of the old one,
+/// within a period.
 fn window(
     way: Way,
     records: &[(Way, Record)],
@@ -194,7 +240,7 @@ impl Span {
         }
         rollout.text("/canary/tag").clone_into(&mut self.canary);
         let stage = rollout.text("/trial/handover");
-        let widened = rollout.phase() == "Promoting" && !matches!(stage, "" | "Filling");
+        let widened = rollout.phase() == "Promoting" && !matches!(stage, "" | "ScalingUp");
         self.side = match rollout.text("/trial/side") {
             "Canary" => Side::Canary,
             "Both" => Side::Both,
@@ -213,28 +259,39 @@ mod tests {
     }
 
     fn span(from: i64, weight: u64, side: Side) -> Span {
-        Span { from: at(from), stable: "v1".into(), canary: "v2".into(), weight, side }
+        let (stable, canary) = ("v1".to_owned(), "v2".to_owned());
+        Span { from: at(from), written: at(from), stable, canary, weight, side, stable_unready: false }
     }
 
     #[test]
-    fn a_canary_serves_by_its_weight_and_behind_the_service_only_once_that_is_widened() {
+    fn a_canary_serves_with_its_weight_and_by_the_service_only_once_that_is_widened() {
         let spans = vec![span(0, 0, Side::Stable), span(10, 25, Side::Stable), span(20, 100, Side::Both)];
         let history = History { spans };
-        let lets = |way, version, second| history.lets(way, version, at(second), at(second));
-        assert!(lets(Way::Gateway, "v1", 5) && lets(Way::Service, "v1", 25));
-        assert!(!lets(Way::Gateway, "v2", 5) && lets(Way::Gateway, "v2", 15));
-        assert!(!lets(Way::Service, "v2", 15) && lets(Way::Service, "v2", 25));
-        assert!(!lets(Way::Gateway, "v3", 15), "a version between two others never serves");
+        let allows = |way, version, second| history.allows(way, version, at(second), at(second));
+        assert!(allows(Way::Gateway, "v1", 5) && allows(Way::Service, "v1", 25));
+        assert!(!allows(Way::Gateway, "v2", 5) && allows(Way::Gateway, "v2", 15));
+        assert!(!allows(Way::Service, "v2", 15) && allows(Way::Service, "v2", 25));
+        assert!(!allows(Way::Gateway, "v3", 15), "a withdrawn version never serves");
     }
 
     #[test]
-    fn after_a_switch_only_the_canary_serves_on_either_way_until_it_goes_back() {
+    fn the_services_select_the_canary_while_no_pod_of_stable_is_ready() {
+        let unready = Span { stable_unready: true, ..span(10, 0, Side::Stable) };
+        let history = History { spans: vec![span(0, 0, Side::Stable), unready, span(20, 0, Side::Stable)] };
+        for way in [Way::Gateway, Way::Service] {
+            let allows = |second| history.allows(way, "v2", at(second), at(second));
+            assert_eq!([5, 15, 25].map(allows), [false, true, false]);
+        }
+    }
+
+    #[test]
+    fn after_a_switch_only_the_canary_serves_on_both_paths_until_the_rollback() {
         let spans = vec![span(0, 0, Side::Stable), span(10, 100, Side::Canary), span(20, 0, Side::Stable)];
         let history = History { spans };
         for way in [Way::Gateway, Way::Service] {
-            let lets = |version, second| history.lets(way, version, at(second), at(second));
-            assert_eq!([5, 15, 25].map(|second| lets("v1", second)), [true, false, true]);
-            assert_eq!([5, 15, 25].map(|second| lets("v2", second)), [false, true, false]);
+            let allows = |version, second| history.allows(way, version, at(second), at(second));
+            assert_eq!([5, 15, 25].map(|second| allows("v1", second)), [true, false, true]);
+            assert_eq!([5, 15, 25].map(|second| allows("v2", second)), [false, true, false]);
         }
     }
 
@@ -252,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn both_versions_answer_from_the_first_answer_of_the_one_to_the_last_of_the_other() {
+    fn the_overlap_is_from_the_first_new_answer_to_the_last_old_one() {
         let spans = vec![span(0, 0, Side::Stable), span(10, 100, Side::Canary)];
         let history = History { spans };
         let samples = vec![
@@ -270,6 +327,6 @@ mod tests {
         let history = History {
             spans: vec![span(0, 0, Side::Stable), span(10, 25, Side::Stable), span(40, 100, Side::Canary)],
         };
-        assert_eq!(history.both(Way::Gateway, &[]), None, "a share is no switch");
+        assert_eq!(history.both(Way::Gateway, &[]), None, "a share is not a switch");
     }
 }

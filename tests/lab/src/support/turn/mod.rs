@@ -1,4 +1,4 @@
-//! Turns of events: a rollout under load, something that comes in between, and how it must end.
+//! A rollout under load, an event that interferes with it, and the expected end.
 
 mod at;
 mod end;
@@ -24,32 +24,37 @@ pub use world::{State, World};
 use super::{Demo, Failure, Policy, Rollout, Space, SupportError, Trails, routed};
 use crate::load::{Load, Plan, Record, Running, Tally};
 
-/// Requests per second on each of the two ways.
+/// Requests per second on each of the two paths.
 const RATE: f64 = 20.0;
-/// How long pods go on serving once they are being ended, in seconds. Routers and kube-proxy are slow to learn of it on a
-/// busy machine, and what a native scaling down loses is no fault of a rollout.
+/// How long pods keep serving after they are deleted, in seconds. Routers and kube-proxy are slow
+/// to notice on a busy machine, and requests that a native scale-down loses are not caused by a
+/// rollout.
 const LINGER: u8 = 4;
-/// How long a rollout may take to get somewhere, on a busy machine too.
+/// The same where something happens while the canary's `ReplicaSet` becomes the Deployment's own: if
+/// stable's template returns then, the Deployment controller deletes the canary's pods at once, and
+/// the router takes weight 0 later.
+const LONG_LINGER: u8 = 10;
+/// Time limit for a rollout to reach a state, on a busy machine too.
 pub const LONG: Duration = Duration::from_mins(3);
-/// How long something may take that takes a moment.
+/// Time limit for anything short.
 pub const SOON: Duration = Duration::from_mins(1);
 
-/// Which row a case leaves.
+/// The row that a case records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Leaves {
-    /// One of the table of turns, of the moment at which something came in between.
+    /// A row of the table of turns, with the point at which the test interfered.
     Turn(Option<At>),
-    /// One of the table of switches.
+    /// A row of the table of switches.
     Switch,
 }
 
-/// One case: Deployment `web` of four pods, adopted, under load on two ways.
+/// One case: Deployment `web` with four pods, adopted, under load on two paths.
 pub struct Turn {
     /// The namespace.
     pub space: Space,
-    /// What was seen since the beginning.
+    /// What was observed since the beginning.
     pub trails: Trails,
-    /// What the end is compared with; a case that edits routes or Services edits this too.
+    /// The state to compare the end with; a case that edits routes or Services also edits this.
     pub world: World,
     /// The application as it was deployed.
     pub demo: Demo,
@@ -63,8 +68,9 @@ pub struct Turn {
 }
 
 impl Turn {
-    /// Deploys `demo:v1` and adopts it with a policy of one step of two seconds, 25 %; of a second one, 50 %, if `at` is
-    /// the last of two. `case` says what is going to happen, as a row of the table.
+    /// Deploys `demo:v1` and adopts it with a policy of one step of two seconds, 25 %; with a
+    /// second step, 50 %, if `at` is the last of two. `case` describes the event, as a row of the
+    /// table.
     pub async fn begin(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
         let at = at.into();
         let one = Policy::new("web").step(25, 2);
@@ -72,7 +78,7 @@ impl Turn {
         Self::with(space, case, at, &policy).await
     }
 
-    /// The same with another policy, named `web`.
+    /// Does the same with another policy, named `web`.
     pub async fn with(
         space: &Space,
         case: &str,
@@ -85,15 +91,17 @@ impl Turn {
         Ok(turn)
     }
 
-    /// The same, with a row in the table of switches.
+    /// Does the same, with a row in the table of switches.
     pub async fn switching(space: &Space, case: &str, policy: &Policy) -> Result<Self, Failure> {
         let turn = Self::with(space, case, None, policy).await?;
         Ok(Self { leaves: Leaves::Switch, ..turn })
     }
 
-    /// The same without adopting it.
+    /// Does the same without adopting it.
     pub async fn plain(space: &Space, case: &str, at: impl Into<Option<At>>) -> Result<Self, Failure> {
-        let demo = Demo::new("web", "v1").linger(LINGER);
+        let at = at.into();
+        let linger = if at == Some(At::Transferring) { LONG_LINGER } else { LINGER };
+        let demo = Demo::new("web", "v1").linger(linger);
         let (gateway, service) = space.serve("web", &demo, RATE).await?;
         let trails = Trails::follow(space, "web");
         let mut turn = Self {
@@ -101,7 +109,7 @@ impl Turn {
             world: World::of(space, "web").await?,
             before: Vec::new(),
             case: case.to_owned(),
-            leaves: Leaves::Turn(at.into()),
+            leaves: Leaves::Turn(at),
             plans: vec![(Way::Gateway, gateway), (Way::Service, service)],
             loads: Vec::new(),
             records: Vec::new(),
@@ -115,31 +123,31 @@ impl Turn {
         Ok(turn)
     }
 
-    /// Starts the load, again if it was stopped.
+    /// Starts the load, or starts it again.
     pub fn load(&mut self) {
         self.loads = self.plans.iter().map(|(way, plan)| (*way, Load::start(plan.clone()))).collect();
     }
 
-    /// Stops the load; what it saw so far counts.
+    /// Stops the load; its results so far count.
     pub async fn unload(&mut self) {
         for (way, running) in std::mem::take(&mut self.loads) {
             self.records.push((way, running.stop().await));
         }
     }
 
-    /// The load on one way, to start another one like it.
+    /// Returns the plan of the load on one path, to start another one like it.
     pub fn plan(&self, way: Way) -> Result<Plan, Failure> {
         let plan = self.plans.iter().find(|(of, _)| *of == way).map(|(_, plan)| plan.clone());
         plan.ok_or_else(|| format!("no load on {way:?}").into())
     }
 
-    /// What was answered on one way within the last `window`, by the load that runs.
+    /// Returns the counts on one path within the last `window`, of the running load.
     pub fn recent(&self, way: Way, window: Duration) -> Tally {
         let of_way = self.loads.iter().find(|(of, _)| *of == way);
         of_way.map(|(_, running)| running.recent(window)).unwrap_or_default()
     }
 
-    /// Waits until the application answers on both ways.
+    /// Waits until the application answers on both paths.
     pub async fn routed(&self) -> Result<(), Failure> {
         for (_, plan) in &self.plans {
             routed(plan, SOON).await?;
@@ -147,7 +155,8 @@ impl Turn {
         Ok(())
     }
 
-    /// Deletes the Deployment, and makes and adopts it again; the load pauses meanwhile. Gives the time of before.
+    /// Deletes the Deployment, then creates and adopts it again; the load pauses meanwhile. Returns
+    /// the time before the deletion.
     pub async fn remake(&mut self) -> Result<Timestamp, Failure> {
         self.unload().await;
         let since = Timestamp::now();
@@ -159,14 +168,14 @@ impl Turn {
         Ok(since)
     }
 
-    /// Writes another image tag into the Deployment's template, by a JSON patch.
+    /// Writes another image tag into the Deployment's template, with a JSON patch.
     pub async fn push(&self, tag: &str) -> Result<(), Failure> {
         self.patch_template(&json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image",
             "value": format!("demo:{tag}")}]))
             .await
     }
 
-    /// Patches the Deployment by a JSON patch.
+    /// Patches the Deployment with a JSON patch.
     pub async fn patch_template(&self, ops: &Value) -> Result<(), Failure> {
         let patch: json_patch::Patch = serde_json::from_value(ops.clone())?;
         let api = self.space.api::<Deployment>();
@@ -181,7 +190,8 @@ impl Turn {
         Ok(())
     }
 
-    /// Waits for the first state of the Rollout since `since` of which `found` is true, also if it has passed by now.
+    /// Waits for the first state of the Rollout since `since` for which `found` is true, including
+    /// past states.
     pub async fn first(
         &self,
         since: Timestamp,
@@ -196,20 +206,20 @@ impl Turn {
             .await
     }
 
-    /// Pushes `demo:v2` and waits until its rollout is at this moment.
+    /// Pushes `demo:v2` and waits until its rollout reaches this point.
     pub async fn bring(&self, at: At) -> Result<Rollout, Failure> {
         self.bring_tag("v2", at).await
     }
 
-    /// Pushes `demo:TAG` and waits until its rollout is at this moment.
+    /// Pushes `demo:TAG` and waits until its rollout reaches this point.
     pub async fn bring_tag(&self, tag: &str, at: At) -> Result<Rollout, Failure> {
         let since = Timestamp::now();
         self.push(tag).await?;
         self.reach(since, tag, at).await
     }
 
-    /// Waits until the rollout of `tag`, pushed since `since`, is at this moment; one that is on its way back is
-    /// aborted at the first step.
+    /// Waits until the rollout of `tag`, pushed since `since`, reaches this point; for a point of a
+    /// rollback it is aborted at the first step.
     pub async fn reach(&self, since: Timestamp, tag: &str, at: At) -> Result<Rollout, Failure> {
         let of = |rollout: &Rollout| rollout.text("/canary/tag") == tag;
         if matches!(at, At::RollingBack | At::RolledBack) {
@@ -220,14 +230,14 @@ impl Turn {
         Ok(self.first(since, &format!("{tag} {at}"), |rollout| of(rollout) && at.is(rollout)).await?)
     }
 
-    /// Aborts a revision, as a person does.
+    /// Aborts a revision, as a user does.
     pub async fn abort(&self, revision: &str) -> Result<(), Failure> {
         let patch = Patch::Merge(json!({"spec": {"abort": {"revision": revision}}}));
         self.space.api::<Rollout>().patch("web", &PatchParams::default(), &patch).await?;
         Ok(())
     }
 
-    /// Promotes a revision past a step, counted from 1, as a person does.
+    /// Promotes a revision past a step, counted from 1, as a user does.
     pub async fn promote(&self, revision: &str, step: u32) -> Result<(), Failure> {
         let patch = Patch::Merge(json!({"spec": {"promote": {"revision": revision, "step": step}}}));
         self.space.api::<Rollout>().patch("web", &PatchParams::default(), &patch).await?;

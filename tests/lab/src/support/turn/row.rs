@@ -1,4 +1,4 @@
-//! The tables of turns and of switches: each case leaves a row, `cargo lab test` prints them.
+//! The tables of turns and of switches: each case records a row, and `cargo lab test` prints them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// A row of a table that tests leave behind. Rows are sorted as their order says.
+/// A row of a table that tests record. Rows are sorted by their order.
 pub trait Kept: Ord + Serialize + DeserializeOwned {
-    /// The folder, within a lab's, where its table's rows are.
+    /// The directory of the table's rows, within a lab's directory.
     const FOLDER: &'static str;
     /// The table's first two lines, in Markdown.
     const HEAD: &'static str;
 
-    /// What tells it from other rows of its table.
+    /// Returns what distinguishes it from other rows of its table.
     fn name(&self) -> String;
 
-    /// It in Markdown.
+    /// Returns it in Markdown.
     fn line(&self) -> String;
 
-    /// Keeps the row in a lab's folder, replacing that of an earlier run.
+    /// Writes the row to a lab's directory, and replaces that of an earlier run.
     fn keep(&self, lab: &Path) -> io::Result<()> {
         let dir = folder::<Self>(lab);
         std::fs::create_dir_all(&dir)?;
@@ -29,30 +29,30 @@ pub trait Kept: Ord + Serialize + DeserializeOwned {
     }
 }
 
-/// What one turn of events came to.
+/// The result of one case of the table of turns.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Row {
-    /// What happened in between.
+    /// The event.
     pub case: String,
-    /// Sorts the moments of a case.
+    /// The order of the points of a case.
     #[serde(default)]
     pub order: u8,
-    /// When, such as `at the first step`; empty where there is only one moment.
+    /// The point, such as `at the first step`; empty if there is only one.
     #[serde(default)]
     pub at: String,
-    /// Requests sent, all ways together.
+    /// Number of requests, on all paths together.
     pub requests: u64,
-    /// Those of them that failed.
+    /// Number of those that failed.
     pub failed: u64,
-    /// Pods that were started after the first push.
+    /// Number of pods that were started after the first push.
     pub pods: usize,
-    /// Seconds from the first push until everything was as it should be.
+    /// Seconds from the first push until the expected end.
     pub seconds: u64,
 }
 
 impl Kept for Row {
     const FOLDER: &'static str = "turns";
-    const HEAD: &'static str = "| what happens in between | when | requests | failed | pods started | seconds |\n\
+    const HEAD: &'static str = "| event during the rollout | when | requests | failed | pods started | seconds |\n\
                                 | --- | --- | ---: | ---: | ---: | ---: |\n";
 
     fn name(&self) -> String {
@@ -65,29 +65,30 @@ impl Kept for Row {
     }
 }
 
-/// What one switch of all traffic came to.
+/// The result of one switch of all traffic.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Switched {
-    /// What happened.
+    /// The event.
     pub case: String,
-    /// Requests through the Gateway and to the `ClusterIP`, each on new and on kept-alive connections.
+    /// Requests through the Gateway and to the `ClusterIP`, each on new and on kept-alive
+    /// connections.
     pub requests: [u64; 4],
-    /// Requests that failed.
+    /// Number of requests that failed.
     pub failed: u64,
-    /// Errors that a bad version answered itself.
+    /// Number of errors that a bad version answered.
     pub bad: u64,
-    /// The longest that both versions answered at a switch, in milliseconds: through the Gateway, and on new connections to
-    /// the `ClusterIP`; none where the traffic was shared.
+    /// The longest time in milliseconds during which both versions answered at a switch: through
+    /// the Gateway, and on new connections to the `ClusterIP`; `None` where the traffic was shared.
     pub both: [Option<u64>; 2],
-    /// Pods that were started after the first push.
+    /// Number of pods that were started after the first push.
     pub pods: usize,
-    /// Seconds from the first push until everything was as it should be.
+    /// Seconds from the first push until the expected end.
     pub seconds: u64,
 }
 
 impl Kept for Switched {
     const FOLDER: &'static str = "switches";
-    const HEAD: &'static str = "| case | Gateway, new | Gateway, kept | ClusterIP, new | ClusterIP, kept | failed | bad answers | both by the Gateway, ms | both by the ClusterIP, ms | pods started | seconds |\n\
+    const HEAD: &'static str = "| case | Gateway, new | Gateway, kept | ClusterIP, new | ClusterIP, kept | failed | bad answers | both versions by the Gateway, ms | both versions by the ClusterIP, ms | pods started | seconds |\n\
                                 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n";
 
     fn name(&self) -> String {
@@ -103,12 +104,12 @@ impl Kept for Switched {
     }
 }
 
-/// Where a table's rows are in a lab's folder.
+/// Returns the directory of a table's rows in a lab's directory.
 pub fn folder<R: Kept>(lab: &Path) -> PathBuf {
     lab.join(R::FOLDER)
 }
 
-/// All rows of a table in a lab's folder, in their order; none where there is no such table.
+/// Returns all rows of a table in a lab's directory, sorted; none if the table does not exist.
 pub fn rows<R: Kept>(lab: &Path) -> io::Result<Vec<R>> {
     let mut rows = Vec::new();
     match std::fs::read_dir(folder::<R>(lab)) {
@@ -124,7 +125,7 @@ pub fn rows<R: Kept>(lab: &Path) -> io::Result<Vec<R>> {
     Ok(rows)
 }
 
-/// The rows as a table in Markdown.
+/// Returns the rows as a table in Markdown.
 pub fn table<R: Kept>(rows: &[R]) -> String {
     let lines: String = rows.iter().map(R::line).collect();
     format!("{}{lines}", R::HEAD)
@@ -135,7 +136,7 @@ mod tests {
     use super::*;
 
     fn row(case: &str, order: u8) -> Row {
-        let (case, at) = (case.to_owned(), format!("moment {order}"));
+        let (case, at) = (case.to_owned(), format!("point {order}"));
         Row { case, order, at, requests: 100, failed: 0, pods: 4, seconds: 9 }
     }
 
@@ -150,13 +151,13 @@ mod tests {
         let kept: Vec<Row> = rows(&lab).expect("read");
         assert_eq!(kept, [row("a", 1), row("a", 2), row("b", 1)]);
         let text = table(&kept);
-        assert!(text.contains("| a | moment 2 | 100 | 0 | 4 | 9 |\n| b |"), "{text}");
+        assert!(text.contains("| a | point 2 | 100 | 0 | 4 | 9 |\n| b |"), "{text}");
         assert_eq!(rows::<Switched>(&lab).expect("another table"), []);
         std::fs::remove_dir_all(&lab).expect("removed");
     }
 
     #[test]
-    fn a_switch_without_a_moment_of_both_versions_says_so() {
+    fn a_switch_without_overlap_shows_a_dash() {
         let both = [Some(12), None];
         let row =
             Switched { case: "a".to_owned(), requests: [1, 2, 3, 4], both, pods: 4, ..Switched::default() };

@@ -1,4 +1,4 @@
-//! What a rollout borrows and must give back: routes, selectors, marks.
+//! What a rollout changes temporarily and must restore: routes, selectors, labels and annotations.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::support::{Failure, HttpRoute, Rollout, Space, available};
 
 /// The prefix of everything that Steelyard writes.
 const OURS: &str = "steelyard.io/";
-/// The opt-in, which stays.
+/// The opt-in annotation, which remains.
 const POLICY: &str = "steelyard.io/policy";
-/// The mark of a hold.
+/// The label of a held Deployment.
 const HELD: &str = "steelyard.io/held";
 
-/// The parts of a namespace that a rollout may touch only for a while.
+/// The parts of a namespace that a rollout may change only temporarily.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct World {
     /// The routes' specs, by name.
@@ -28,7 +28,8 @@ pub struct World {
 }
 
 impl World {
-    /// As it is for one Deployment: everything that has its name, alone or as a beginning.
+    /// Returns the current state for one Deployment: all objects whose name is its name or begins
+    /// with it.
     pub async fn of(space: &Space, name: &str) -> Result<Self, Failure> {
         let all = ListParams::default();
         let routes = space.api::<HttpRoute>().list(&all).await?;
@@ -51,19 +52,19 @@ impl World {
     }
 }
 
-/// How a Deployment ends.
+/// The expected final state of a Deployment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Handed over: unpaused, without a mark.
+    /// Handed over: not paused, without Steelyard's label.
     Free,
     /// Its rejected template is held.
     Held,
-    /// Steelyard has left it paused, without a mark.
+    /// Steelyard has left it paused, without Steelyard's label.
     Paused,
 }
 
-/// Checks that nothing on routes and Services tells of a rollout.
-pub(super) async fn unmarked(space: &Space) -> Result<(), Failure> {
+/// Checks that routes and Services have no labels or annotations of a rollout.
+pub(super) async fn check_unmarked(space: &Space) -> Result<(), Failure> {
     let all = ListParams::default();
     let mut marks = Vec::new();
     for route in space.api::<HttpRoute>().list(&all).await? {
@@ -78,10 +79,15 @@ pub(super) async fn unmarked(space: &Space) -> Result<(), Failure> {
             owner(service.managed_fields()).map(|_| format!("Service {}: managedFields", service.name_any())),
         );
     }
-    if marks.is_empty() { Ok(()) } else { Err(format!("marks are left: {marks:?}").into()) }
+    if marks.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("Steelyard's labels or annotations remain: {marks:?}").into())
+    }
 }
 
-/// Steelyard's entries on an object's record of who set its fields: left there, a tool that applies it meets a conflict.
+/// Returns Steelyard's entries in an object's managed fields: if they remain, a tool that applies
+/// the object gets a conflict.
 fn owner(entries: &[ManagedFieldsEntry]) -> impl Iterator<Item = &ManagedFieldsEntry> {
     entries.iter().filter(|entry| entry.manager.as_deref() == Some("steelyard"))
 }
@@ -90,8 +96,9 @@ fn ours(map: &BTreeMap<String, String>) -> impl Iterator<Item = &String> {
     map.keys().filter(|key| key.starts_with(OURS) && *key != POLICY)
 }
 
-/// Checks a Deployment's marks, and that it runs `replicas` pods of `serving` in one `ReplicaSet` of its own.
-pub(super) async fn stands(
+/// Checks a Deployment's labels and annotations, and that it runs `replicas` pods of `serving` in
+/// one `ReplicaSet` that it owns.
+pub(super) async fn check_deployment(
     space: &Space,
     name: &str,
     state: State,
@@ -109,7 +116,7 @@ pub(super) async fn stands(
         return Err(format!("Deployment {name}: paused {paused}, labels {labels:?}, not {state:?}").into());
     }
     if state == State::Free {
-        let what = "Deployment as its template says";
+        let what = "Deployment rolled out with its template";
         let limit = std::time::Duration::from_secs(10);
         space.until(name, what, limit, |d: &Deployment| available(d).then_some(())).await?;
     }
@@ -138,10 +145,10 @@ fn list(sets: &[ReplicaSet]) -> String {
     let line = |set: &ReplicaSet| {
         let owner = set.owner_references().iter().find(|owner| owner.controller == Some(true));
         format!(
-            "{} of {} for {}: {:?} pods, {:?} available",
+            "{} with image {}, owned by {}: {:?} pods, {:?} available",
             set.name_any(),
             image(set),
-            owner.map_or("nobody", |owner| owner.kind.as_str()),
+            owner.map_or("no controller", |owner| owner.kind.as_str()),
             set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or_default(),
             set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or_default()
         )
@@ -149,8 +156,8 @@ fn list(sets: &[ReplicaSet]) -> String {
     sets.iter().map(line).collect::<Vec<_>>().join("; ")
 }
 
-/// Whether a Rollout is at rest as it should be.
-pub(super) fn at_rest(rollout: &Rollout, state: State, tag: &str) -> bool {
+/// Returns whether a Rollout has reached the expected final state.
+pub(super) fn is_final(rollout: &Rollout, state: State, tag: &str) -> bool {
     let idle =
         rollout.status["trial"].is_null() && rollout.metadata.finalizers.as_ref().is_none_or(Vec::is_empty);
     idle && match state {

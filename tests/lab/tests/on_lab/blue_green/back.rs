@@ -1,4 +1,4 @@
-//! Back without a rollout: a version that served not long ago, and a template that is written back.
+//! Returns without a rollout: to a version within the rollback window, and to stable's template.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -8,18 +8,23 @@ use lab::support::{Failure, Policy, Rollout, Space};
 use super::push_bad;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_version_that_served_not_long_ago_comes_back_in_one_switch() -> Result<(), Failure> {
+async fn a_version_complete_within_the_rollback_window_returns_in_one_switch() -> Result<(), Failure> {
     Space::run("bg-window", async |space| {
         let policy = Policy::new("web").step(25, 1).window(1);
         let turn =
-            Turn::switching(space, "back to the version before, within the rollback window", &policy).await?;
+            Turn::switching(space, "back to the previous version, within the rollback window", &policy)
+                .await?;
         turn.push("v2").await?;
         turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
         let since = Timestamp::now();
         turn.push("v1").await?;
         turn.first(since, "v1 Complete", |rollout| rollout.complete("v1")).await?;
         let weights: Vec<u64> = turn.trails.weights().into_iter().map(|(_, weight)| weight).collect();
-        assert_eq!(weights, [0, 25, 100, 0, 100, 0], "steps on the way there, none on the way back");
+        assert_eq!(
+            weights,
+            [0, 25, 100, 0, 100, 0],
+            "steps for the first rollout, one switch for the return"
+        );
         let end = End::complete("v1").since(since);
         turn.ends(end.started("v2", 4..=4).started("v1", 4..=4)).await
     })
@@ -27,12 +32,12 @@ async fn a_version_that_served_not_long_ago_comes_back_in_one_switch() -> Result
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_writes_stables_template_back_and_the_bad_one_pushed_again_stays_untried()
+async fn on_failure_revert_restores_stables_template_and_a_second_push_of_the_bad_one_is_not_tried()
 -> Result<(), Failure> {
     Space::run("bg-revert", async |space| {
         let policy = Policy::blue_green("web").after(20).measured().reverts();
         let turn =
-            Turn::switching(space, "onFail: revert, and the bad template pushed again", &policy).await?;
+            Turn::switching(space, "onFailure: Revert, and the bad template pushed again", &policy).await?;
         let since = push_bad(&turn, "v2", 2).await?;
         let reverted = |rollout: &Rollout| {
             rollout.phase() == "Stable"

@@ -1,4 +1,4 @@
-//! What people do in the middle of a switch: abort, push again, scale, leave.
+//! What users do during a switch: abort, push again, scale, remove the annotation.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -9,16 +9,19 @@ use serde_json::json;
 
 use super::until_step;
 
-/// A hold, in seconds, that no test sees the end of.
+/// A step duration, in seconds, that outlasts every test.
 const LONG: u8 = 200;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn aborted_at_the_preview_after_the_switch_and_in_the_bake() -> Result<(), Failure> {
+async fn an_abort_works_at_the_preview_after_the_switch_and_while_stable_is_kept() -> Result<(), Failure> {
     Space::run("bg-abort", async |space| {
         let policy = Policy::blue_green("web").gate("go on?").after(2).keep_stable(LONG);
-        let turn =
-            Turn::switching(space, "aborted at the preview, after the switch, and in the bake", &policy)
-                .await?;
+        let turn = Turn::switching(
+            space,
+            "aborted at the preview, after the switch, and while stable is kept",
+            &policy,
+        )
+        .await?;
         for (tag, step) in [("v2", "2/4"), ("v3", "3/4"), ("v4", "4/4")] {
             let since = Timestamp::now();
             turn.push(tag).await?;
@@ -41,10 +44,10 @@ async fn aborted_at_the_preview_after_the_switch_and_in_the_bake() -> Result<(),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_newer_template_after_the_switch_and_then_stables_again() -> Result<(), Failure> {
+async fn a_newer_template_and_then_stables_template_are_pushed_after_the_switch() -> Result<(), Failure> {
     Space::run("bg-push", async |space| {
         let policy = Policy::blue_green("web").after(4).keep_stable(LONG);
-        let case = "a newer template after the switch, and after its switch stable's again";
+        let case = "a newer template after the switch, and stable's template after the next switch";
         let turn = Turn::switching(space, case, &policy).await?;
         turn.push("v2").await?;
         until_step(&turn, Timestamp::MIN, "v2", "3/3").await?;
@@ -77,10 +80,11 @@ async fn the_annotation_removed_after_the_switch_leaves_stable_serving() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scaled_up_and_down_while_stable_is_kept_both_versions_follow() -> Result<(), Failure> {
+async fn both_versions_follow_the_size_while_stable_is_kept() -> Result<(), Failure> {
     Space::run("bg-scale", async |space| {
         let policy = Policy::blue_green("web").keep_stable(12);
-        let turn = Turn::switching(space, "scaled from 4 to 6 and to 3 in the bake", &policy).await?;
+        let turn =
+            Turn::switching(space, "scaled from 4 to 6 and to 3 while stable is kept", &policy).await?;
         turn.push("v2").await?;
         until_step(&turn, Timestamp::MIN, "v2", "3/3").await?;
         turn.scale(6).await?;

@@ -1,4 +1,4 @@
-//! The preview: reached by its own clients and by nobody else.
+//! The preview gets requests only through its own Service.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use lab::support::{Failure, Policy, Space, routed};
 
 use super::until_switched;
 
-/// Requests per second on the preview.
+/// Requests per second to the preview.
 const RATE: f64 = 20.0;
-/// What clients were answered just now.
+/// The time span of the answers that are examined.
 const LATELY: Duration = Duration::from_secs(1);
 
-/// Sends requests to the preview's own Service, once it answers.
-async fn visited(turn: &Turn) -> Result<Running, Failure> {
+/// Sends requests to the preview's Service once it answers.
+async fn load_on_preview(turn: &Turn) -> Result<Running, Failure> {
     let address = turn
         .space
         .until("web-canary", "the preview's Service", SOON, |service: &Service| {
@@ -29,13 +29,13 @@ async fn visited(turn: &Turn) -> Result<Running, Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bad_preview_is_found_by_its_own_clients_and_never_gets_traffic() -> Result<(), Failure> {
+async fn a_bad_preview_fails_on_its_own_requests_and_never_gets_traffic() -> Result<(), Failure> {
     Space::run("bg-preview-bad", async |space| {
         let policy = Policy::blue_green("web").before(2).measured();
         let turn = Turn::switching(space, "a bad preview", &policy).await?;
         let bad = turn.demo.clone().tag("v2").env("ERROR_RATE", "1");
         space.apply(&bad.to_string()).await?;
-        let clients = visited(&turn).await?;
+        let clients = load_on_preview(&turn).await?;
         turn.first(Timestamp::MIN, "v2 RollingBack", |rollout| rollout.phase() == "RollingBack").await?;
         let seen = clients.stop().await;
         assert_eq!(seen.by_version().keys().map(|tag| &**tag).collect::<Vec<_>>(), ["v2"], "{seen}");
@@ -48,18 +48,22 @@ async fn a_bad_preview_is_found_by_its_own_clients_and_never_gets_traffic() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_preview_waits_for_a_person_who_sees_it_before_anybody_else() -> Result<(), Failure> {
+async fn a_preview_waits_at_its_person_gate_without_client_traffic() -> Result<(), Failure> {
     Space::run("bg-preview", async |space| {
         let policy = Policy::blue_green("web").before(2).gate("look at the preview").measured();
         let turn = Turn::switching(space, "a good preview, and a person's gate", &policy).await?;
         turn.push("v2").await?;
-        let clients = visited(&turn).await?;
+        let clients = load_on_preview(&turn).await?;
         let waits = |rollout: &lab::support::Rollout| rollout.phase() == "Waiting";
         let rollout = turn.first(Timestamp::MIN, "the gate", waits).await?;
         let message = rollout.text("/waiting/message");
         assert!(message.contains("look at the preview"), "{message}");
         for way in [Way::Gateway, Way::Service] {
-            assert_eq!(turn.recent(way, LATELY).share("v1"), Some(1.0), "{way:?}: nobody else is sent there");
+            assert_eq!(
+                turn.recent(way, LATELY).share("v1"),
+                Some(1.0),
+                "{way:?}: other clients reach only stable"
+            );
         }
         let seen = clients.stop().await;
         assert_eq!((seen.failed(), seen.by_version().len()), (0, 1), "{seen}");

@@ -1,5 +1,5 @@
-//! What may come in between a canary may come in between a switch: the same turns of events, at the preview, after the
-//! switch and in the handover that follows it.
+//! Events that can occur during a canary also occur during a switch: at the preview, after the
+//! switch, and in the handover that follows.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use lab::support::{Failure, Policy, Space};
 use super::until_step;
 use crate::turns::pods::{kill_for_a_while, pods};
 
-/// How often a tool applies everything again.
+/// The interval at which a tool applies everything again.
 const AGAIN: Duration = Duration::from_secs(2);
 
-/// What moves the traffic.
+/// How the traffic moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
     Route,
@@ -23,7 +23,7 @@ enum By {
 }
 
 impl By {
-    /// A preview and a switch, each held for two seconds.
+    /// A preview and a switch, each with a duration of two seconds.
     async fn turn(self, space: &Space, case: &str) -> Result<Turn, Failure> {
         let policy = Policy::blue_green("web").before(2).after(2);
         match self {
@@ -35,7 +35,8 @@ impl By {
     }
 }
 
-/// Pushes v2 and waits for this moment: of two steps the first is the preview, the last what follows the switch.
+/// Pushes v2 and waits for this moment. The first of the two steps is the preview; the last one
+/// follows the switch.
 async fn bring(turn: &Turn, at: At) -> Result<(), Failure> {
     match at {
         At::FirstStep => {
@@ -70,23 +71,23 @@ mod a_newer_template {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn at_the_preview_the_one_before_never_serves() -> Result<(), Failure> {
+    async fn at_the_preview_the_older_one_never_serves() -> Result<(), Failure> {
         run(By::Service, At::FirstStep).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn in_the_handover() -> Result<(), Failure> {
-        run(By::Service, At::Narrowed).await
+        run(By::Service, At::Narrowing).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn also_in_the_handover_by_route() -> Result<(), Failure> {
-        run(By::Route, At::Narrowed).await
+        run(By::Route, At::Narrowing).await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-    async fn also_in_the_adoption() -> Result<(), Failure> {
-        run(By::Route, At::Adopted).await
+    async fn also_in_the_transfer() -> Result<(), Failure> {
+        run(By::Route, At::Transferring).await
     }
 }
 
@@ -115,12 +116,13 @@ mod stables_template_again {
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn in_the_handover() -> Result<(), Failure> {
-        run(By::Service, At::Narrowed).await
+        run(By::Service, At::Narrowing).await
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rollout_deleted_after_the_switch_takes_all_home_and_a_new_one_begins() -> Result<(), Failure> {
+async fn a_rollout_deleted_after_the_switch_returns_traffic_to_stable_and_a_new_one_starts()
+-> Result<(), Failure> {
     Space::run("bg-deleted", async |space| {
         let turn = By::Service.turn(space, "the Rollout deleted after the switch").await?;
         bring(&turn, At::LastStep).await?;
@@ -132,10 +134,10 @@ async fn a_rollout_deleted_after_the_switch_takes_all_home_and_a_new_one_begins(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deployment_deleted_after_the_switch_and_made_again_is_adopted_anew() -> Result<(), Failure> {
-    Space::run("bg-anew", async |space| {
+async fn a_deployment_deleted_and_recreated_after_the_switch_is_adopted_again() -> Result<(), Failure> {
+    Space::run("bg-recreated", async |space| {
         let mut turn =
-            By::Service.turn(space, "the Deployment deleted after the switch and made again").await?;
+            By::Service.turn(space, "the Deployment deleted and recreated after the switch").await?;
         bring(&turn, At::LastStep).await?;
         let since = turn.remake().await?;
         turn.ends(End::complete("v1").since(since).started("v1", 4..=4).started("v2", 4..=4)).await
@@ -144,10 +146,9 @@ async fn a_deployment_deleted_after_the_switch_and_made_again_is_adopted_anew() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_selector_written_without_the_pin_after_the_switch_leads_to_the_new_version_again()
--> Result<(), Failure> {
+async fn a_pin_removed_after_the_switch_is_restored() -> Result<(), Failure> {
     Space::run("bg-unpinned", async |space| {
-        let turn = By::Service.turn(space, "the Service's selector written without the pin").await?;
+        let turn = By::Service.turn(space, "the Service's selector applied without the pin").await?;
         bring(&turn, At::LastStep).await?;
         let off = r#"[{"op": "replace", "path": "/spec/selector", "value": {"app": "web"}}]"#;
         space.kubectl(&["patch", "service", "web", "--type=json", "-p", off]).await?;
@@ -165,17 +166,16 @@ async fn a_selector_written_without_the_pin_after_the_switch_leads_to_the_new_ve
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_pods_killed_all_at_once_after_the_switch_lose_all_traffic_until_they_are_back()
--> Result<(), Failure> {
+async fn traffic_returns_to_stable_while_all_new_pods_are_down_after_the_switch() -> Result<(), Failure> {
     Space::run("bg-killed", async |space| {
         let turn = By::Service.turn(space, "all new pods killed after the switch").await?;
         bring(&turn, At::LastStep).await?;
         let since = Timestamp::now();
         let killed = kill_for_a_while(space, "demo:v2").await?;
-        let home = |rollout: &lab::support::Rollout| {
+        let on_stable = |rollout: &lab::support::Rollout| {
             rollout.text("/canary/tag") == "v2" && !matches!(rollout.text("/trial/side"), "Canary" | "Both")
         };
-        turn.first(since, "all traffic on stable", home).await?;
+        turn.first(since, "all traffic on stable", on_stable).await?;
         for pod in killed {
             space.fault(Fault::Ready, &pod).await?;
         }
@@ -186,11 +186,11 @@ async fn new_pods_killed_all_at_once_after_the_switch_lose_all_traffic_until_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stable_pods_killed_after_the_switch_cost_no_request() -> Result<(), Failure> {
+async fn no_request_fails_when_stable_pods_are_killed_after_the_switch() -> Result<(), Failure> {
     Space::run("bg-stable", async |space| {
         let turn = By::Route.turn(space, "all stable pods killed after the switch").await?;
         turn.push("v2").await?;
-        // Connections to stable that are kept alive end with its pods: each finds a new one.
+        // Kept-alive connections to stable end with its pods; each client opens a new one.
         super::until_step(&turn, Timestamp::MIN, "v2", "2/2").await?;
         for pod in pods(space, "demo:v1").await? {
             space.fault(Fault::Kill, &pod).await?;
@@ -202,7 +202,7 @@ async fn stable_pods_killed_after_the_switch_cost_no_request() -> Result<(), Fai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_service_deleted_after_the_switch_is_made_again() -> Result<(), Failure> {
+async fn a_canary_service_deleted_after_the_switch_is_recreated() -> Result<(), Failure> {
     Space::run("bg-no-svc", async |space| {
         let turn = By::Route.turn(space, "the canary Service deleted after the switch").await?;
         bring(&turn, At::LastStep).await?;
@@ -213,7 +213,7 @@ async fn a_canary_service_deleted_after_the_switch_is_made_again() -> Result<(),
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tool_that_applies_everything_every_two_seconds_is_no_hindrance() -> Result<(), Failure> {
+async fn a_switch_completes_while_a_tool_applies_everything_every_two_seconds() -> Result<(), Failure> {
     Space::run("bg-gitops", async |space| {
         let turn = By::Service.turn(space, "everything applied every 2 s").await?;
         let pushed = turn.demo.clone().tag("v2");
@@ -221,7 +221,7 @@ async fn a_tool_that_applies_everything_every_two_seconds_is_no_hindrance() -> R
         let again = space.apply_again(all, AGAIN);
         turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
         again.abort();
-        // A selector is applied as a whole: each time the pin is off until Steelyard hears of it.
+        // An apply replaces the whole selector, so the pin is missing until Steelyard restores it.
         let end = End::complete("v2").started("v2", 4..=4);
         turn.ends(end.unchecked(Way::Service).unchecked(Way::Gateway)).await
     })
@@ -229,16 +229,17 @@ async fn a_tool_that_applies_everything_every_two_seconds_is_no_hindrance() -> R
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn scaled_to_zero_after_the_switch_it_waits_and_switches_again() -> Result<(), Failure> {
+async fn a_rollout_scaled_to_zero_after_the_switch_waits_and_switches_again() -> Result<(), Failure> {
     Space::run("bg-zero", async |space| {
         let mut turn = By::Service.turn(space, "scaled to zero after the switch, and back").await?;
         bring(&turn, At::LastStep).await?;
         turn.unload().await;
         let since = Timestamp::now();
         turn.scale(0).await?;
-        turn.first(since, "the wait named", |r| r.text("/waiting/reason") == "ZeroReplicas").await?;
+        turn.first(since, "a wait with a reason", |r| r.text("/waiting/reason") == "ZeroReplicas").await?;
         let none = |pods: &std::collections::BTreeMap<String, Pod>| pods.is_empty().then_some(());
-        // Also so that the router knows of none: else it sends to those of before for a while.
+        // The router must see no pods either: otherwise it sends requests to the old ones for a
+        // while.
         space
             .until_all(kube::runtime::watcher::Config::default().labels("app=web"), "no pod", SOON, none)
             .await?;

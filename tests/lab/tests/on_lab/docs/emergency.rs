@@ -1,4 +1,4 @@
-//! docs/troubleshooting.md, where Steelyard is gone in the middle of a rollout: what a person does then by hand.
+//! docs/troubleshooting.md: the manual steps when Steelyard disappears during a rollout.
 
 use std::time::Duration;
 
@@ -15,14 +15,13 @@ use super::run::Lines;
 use crate::canary::{ROLLOUT, held};
 use crate::kills::controller::Controller;
 
-/// Requests per second and way.
+/// Requests per second on each path.
 const RATE: f64 = 20.0;
-/// Over which answers count as those of now.
+/// The time span of the answers that count as current.
 const LATELY: Duration = Duration::from_millis(500);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_what_a_person_does_without_steelyard_loses_no_request_and_is_cleared_up_later()
--> Result<(), Failure> {
+async fn alone_the_emergency_steps_lose_no_request_and_steelyard_cleans_up_later() -> Result<(), Failure> {
     Space::run("emergency", async |space| {
         let lines = Lines::of(By::Emergency, space, &repository()).await?;
         Controller::with(space, &[], async |controller| {
@@ -50,10 +49,10 @@ async fn alone_what_a_person_does_without_steelyard_loses_no_request_and_is_clea
             }
             lines.done();
             space.rolled_out("web", ROLLOUT).await?;
-            assert_eq!(held(&space.api::<Deployment>().get("web").await?), Some(false), "let go");
-            // Router and proxy follow later than the Deployment says.
+            assert_eq!(held(&space.api::<Deployment>().get("web").await?), Some(false), "released");
+            // The router and kube-proxy apply the change later than the Deployment reports it.
             let serves = |load: &Running| load.recent(LATELY).share("v2") == Some(1.0);
-            asked("v2 alone on both ways", ROLLOUT, async || {
+            asked("only v2 on both paths", ROLLOUT, async || {
                 Ok((serves(&gateway) && serves(&service)).then_some(()))
             })
             .await?;
@@ -66,7 +65,7 @@ async fn alone_what_a_person_does_without_steelyard_loses_no_request_and_is_clea
             let serves = |rollout: &Rollout| {
                 (rollout.phase() == "Stable" && rollout.text("/stable/tag") == "v2").then_some(())
             };
-            space.until("web", "v2 taken for stable", ROLLOUT, serves).await?;
+            space.until("web", "v2 is stable", ROLLOUT, serves).await?;
             let ours = ListParams::default().labels("steelyard.io/rollout");
             let sets = space.api::<ReplicaSet>().list(&ours).await?;
             assert!(
@@ -78,7 +77,7 @@ async fn alone_what_a_person_does_without_steelyard_loses_no_request_and_is_clea
                 space.api::<Service>().get_opt("web-canary").await?.is_none(),
                 "the canary Service is gone"
             );
-            assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is as it was");
+            assert_eq!(space.api::<HttpRoute>().get("web").await?.spec, route, "the route is restored");
             Ok(())
         })
         .await

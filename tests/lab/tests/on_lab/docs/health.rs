@@ -1,5 +1,5 @@
-//! What docs/recipes make of a Rollout's and a Deployment's health: Argo CD's scripts in Lua 5.1, as Argo CD runs them, and
-//! Flux's expressions in CEL.
+//! The health that docs/recipes computes for a Rollout and a Deployment: Argo CD's scripts in Lua
+//! 5.1, and Flux's expressions in CEL.
 
 use std::collections::BTreeMap;
 
@@ -11,19 +11,19 @@ use serde_json::{Value, json};
 
 use super::page::blocks_of;
 
-/// The health of `web` as the tools see it now.
+/// The health of `web` as the tools report it now.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Health {
-    /// Argo CD's, of the Rollout.
+    /// The health of the Rollout in Argo CD.
     pub(super) rollout: String,
-    /// Argo CD's, of the Deployment.
+    /// The health of the Deployment in Argo CD.
     pub(super) deployment: String,
-    /// Flux's, of the Rollout.
+    /// The health of the Rollout in Flux.
     pub(super) flux: &'static str,
 }
 
 impl Health {
-    /// In these words, in the order of the fields.
+    /// Returns a health with these values, in the order of the fields.
     pub(super) fn new(rollout: &str, deployment: &str, flux: &'static str) -> Self {
         Self { rollout: rollout.to_owned(), deployment: deployment.to_owned(), flux }
     }
@@ -52,11 +52,12 @@ impl Checks {
         Ok(Self { rollout: script("steelyard.io_Rollout")?, deployment: script("apps_Deployment")?, flux })
     }
 
-    /// What they say of `web` as it is now.
+    /// Evaluates them on `web` as it is now.
     pub(super) async fn of(&self, space: &Space) -> Result<Health, Failure> {
         let rollout = space.api::<Rollout>().get("web").await?;
         let deployment = json!(space.api::<Deployment>().get("web").await?);
         let rollout = json!({"metadata": rollout.metadata, "spec": rollout.spec, "status": rollout.status});
+        assert_eq!(kstatus(&rollout), self.flux(&rollout)?, "Flux without expressions: {rollout}");
         Ok(Health {
             rollout: argocd(&self.rollout, &rollout)?,
             deployment: argocd(&self.deployment, &deployment)?,
@@ -64,7 +65,7 @@ impl Checks {
         })
     }
 
-    /// A failure is asked for first.
+    /// Evaluates the expression for a failure first.
     fn flux(&self, object: &Value) -> Result<&'static str, Failure> {
         for (name, state) in [("failed", "Failed"), ("current", "Current")] {
             let expression = self.flux.get(name).ok_or_else(|| format!("no expression {name}"))?;
@@ -73,6 +74,29 @@ impl Checks {
             }
         }
         Ok("InProgress")
+    }
+}
+
+/// Computes the status as tools do that know nothing of Rollouts, Flux among them: the generic
+/// rules of kstatus (`sigs.k8s.io/cli-utils/pkg/kstatus/status`, `generic.go` and `core.go`).
+fn kstatus(object: &Value) -> &'static str {
+    let conditions = object["status"]["conditions"].as_array();
+    let is = |kind: &str, status: &str| {
+        let mut conditions = conditions.into_iter().flatten();
+        conditions.any(|condition| condition["type"] == kind && condition["status"] == status)
+    };
+    if !object["metadata"]["deletionTimestamp"].is_null() {
+        "Terminating"
+    } else if object["status"]["observedGeneration"] != object["metadata"]["generation"]
+        || is("Reconciling", "True")
+    {
+        "InProgress"
+    } else if is("Stalled", "True") {
+        "Failed"
+    } else if is("Ready", "False") || is("Ready", "Unknown") {
+        "InProgress"
+    } else {
+        "Current"
     }
 }
 
@@ -87,23 +111,23 @@ fn object(page: &str, kind: &str) -> Result<Value, Failure> {
     Err(format!("{page} has no {kind}").into())
 }
 
-/// Runs a script on an object; gives the status. The message must be there where it isn't Healthy.
+/// Runs a script on an object and returns the status. Anything but Healthy must have a message.
 fn argocd(script: &str, object: &Value) -> Result<String, Failure> {
-    // Its errors can't leave the thread.
-    let (status, message) = told(script, object).map_err(|error| error.to_string())?;
+    // Its errors are not `Send`.
+    let (status, message) = status_and_message(script, object).map_err(|error| error.to_string())?;
     assert!(status == "Healthy" || message.is_some_and(|message| message.len() > 3), "{status}: {object}");
     Ok(status)
 }
 
-/// The status that a script gives an object, and the message with it.
-fn told(script: &str, object: &Value) -> mlua::Result<(String, Option<String>)> {
+/// The status and the message that a script returns for an object.
+fn status_and_message(script: &str, object: &Value) -> mlua::Result<(String, Option<String>)> {
     let lua = Lua::new();
     lua.globals().set("obj", in_lua(&lua, object)?)?;
     let health: Table = lua.load(script).eval()?;
     Ok((health.get("status")?, health.get("message")?))
 }
 
-/// Null is what isn't there, and lists begin at 1.
+/// Converts a JSON value to Lua: null becomes nil, and lists begin at 1.
 fn in_lua(lua: &Lua, value: &Value) -> mlua::Result<mlua::Value> {
     Ok(match value {
         Value::Null => mlua::Value::Nil,
@@ -127,7 +151,7 @@ fn in_lua(lua: &Lua, value: &Value) -> mlua::Result<mlua::Value> {
     })
 }
 
-/// Whether an expression holds of an object, whose fields are its variables.
+/// Returns whether an expression is true for an object, whose fields are its variables.
 fn holds(expression: &str, object: &Value) -> Result<bool, Failure> {
     let program = Program::compile(expression).map_err(|error| format!("{expression}: {error}"))?;
     let mut context = Context::default();
@@ -142,12 +166,12 @@ fn holds(expression: &str, object: &Value) -> Result<bool, Failure> {
 }
 
 #[test]
-fn a_rollout_that_waits_for_a_person_is_suspended_and_one_that_can_t_start_degraded() -> Result<(), Failure> {
+fn a_paused_rollout_is_suspended_and_a_refused_one_is_degraded() -> Result<(), Failure> {
     let checks = Checks::read()?;
     let paused = json!({"phase": "Stepping", "waiting": {"reason": "Paused", "message": "paused by alice"}});
     let refused = json!({"phase": "Preparing", "conditions": [
         {"type": "Accepted", "status": "False", "message": "no HTTPRoute names a Service"}]});
-    assert_eq!(checks.flux(&json!({"status": refused}))?, "InProgress", "a person may mend it yet");
+    assert_eq!(checks.flux(&json!({"status": refused}))?, "InProgress", "a user can still fix it");
     for (status, health) in [(paused, "Suspended"), (refused, "Degraded"), (Value::Null, "Progressing")] {
         let object = json!({"status": status});
         assert_eq!(argocd(&checks.rollout, &object)?, health, "{object}");

@@ -1,4 +1,5 @@
-//! docs/recipes/helm.md, with a chart of an application: what Helm waits for, what it writes over, and the way back.
+//! docs/recipes/helm.md, with a chart of an application: what Helm waits for, what it overwrites,
+//! and how to roll back.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::canary::{ROLLOUT, held};
 
 const PAGE: &str = "docs/recipes/helm.md";
 
-/// A folder with a chart of the demo app in it, gone when it is dropped.
+/// A folder with a chart of the demo app. Removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -46,7 +47,7 @@ async fn helm(line: &str, config: &Config, folder: &Path) -> Result<String, Fail
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn helm_waits_for_nothing_writes_over_nothing_unasked_and_goes_back() -> Result<(), Failure> {
+async fn helm_does_not_wait_reports_conflicts_and_rolls_back() -> Result<(), Failure> {
     Space::run("docs-helm", async |space| {
         let folder = Folder::with_chart(space)?;
         let mut lines = Lines::of(By::Helm, space, &folder.0).await?;
@@ -62,7 +63,9 @@ async fn helm_waits_for_nothing_writes_over_nothing_unasked_and_goes_back() -> R
         space.weight("web", 25, ROLLOUT).await?;
 
         let upgrade = "upgrade web ./chart --set image.tag=v2";
-        let refused = helm(upgrade, &config, &folder.0).await.expect_err("the route is Steelyard's for now");
+        let refused = helm(upgrade, &config, &folder.0)
+            .await
+            .expect_err("Steelyard manages the route during the rollout");
         assert!(refused.to_string().contains("conflict with \"steelyard\""), "{refused}");
         helm(&format!("{upgrade} --force-conflicts"), &config, &folder.0).await?;
         space.weight("web", 25, ROLLOUT).await?;
@@ -71,12 +74,12 @@ async fn helm_waits_for_nothing_writes_over_nothing_unasked_and_goes_back() -> R
 
         lines.run(PAGE, "helm rollback").await?;
         let back = |rollout: &Rollout| rollout.complete("v1").then_some(());
-        space.until("web", "v1 serves, let go", ROLLOUT, back).await?;
+        space.until("web", "v1 serves, released", ROLLOUT, back).await?;
 
         space.apply(&Policy::new("web").step(50, 1).to_string()).await?;
         helm(&format!("{upgrade} --force-conflicts"), &config, &folder.0).await?;
-        let said = lines.run(PAGE, "kubectl steelyard wait").await?;
-        assert!(said.contains("complete: v2"), "{said}");
+        let output = lines.run(PAGE, "kubectl steelyard wait").await?;
+        assert!(output.contains("complete: v2"), "{output}");
         lines.done();
         Ok(())
     })

@@ -1,4 +1,5 @@
-//! What README.md, CONTRIBUTING.md and docs/ show is tried: each command runs, each object is given to the API server.
+//! Tests of README.md, CONTRIBUTING.md and docs/: each command runs, and the API server validates
+//! each object.
 
 mod console;
 mod emergency;
@@ -17,22 +18,22 @@ use lab::support::Failure;
 
 use page::{Block, anchors, blocks, pages};
 
-/// Commands that none of these tests runs, and why not.
+/// Commands that none of these tests runs, and the reasons.
 const ELSEWHERE: [(&str, &str); 6] = [
     ("cargo build", "`cargo lab up` builds the same"),
-    ("cargo test", "the first thing that `cargo lab test` does"),
-    ("cargo lab up", "these tests run inside of what it brings up"),
-    ("cargo lab test", "this is one of its tests"),
-    ("cargo lab down", "it would end this very test; `.ci/run` ends with it"),
-    ("cargo lab demo", "run by `.ci/run`, as it stands in README.md"),
+    ("cargo test", "`cargo lab test` does this first"),
+    ("cargo lab up", "these tests run inside the lab that it starts"),
+    ("cargo lab test", "it runs these tests"),
+    ("cargo lab down", "it would end this test; `.ci/run` ends with it"),
+    ("cargo lab demo", "`.ci/run` runs it as README.md shows it"),
 ];
 
-/// Who tries a command.
+/// The test that runs a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum By {
-    /// `console`: at rest, and with a version that goes out.
+    /// `console`: without a rollout, and during one.
     Tour,
-    /// `console`: a template that was held when Steelyard was left.
+    /// `console`: a template that was held when the annotation was removed.
     Left,
     /// `helm`: a chart of an application.
     Helm,
@@ -42,18 +43,18 @@ enum By {
     Readme,
     /// `people::plain`, which reads docs/plugin.md itself.
     Plain,
-    /// Nobody here: see [`ELSEWHERE`].
+    /// None of these tests: see [`ELSEWHERE`].
     Elsewhere,
 }
 
 impl Block {
-    /// Who tries this command of the block. A page that is new has to be given to somebody.
+    /// The test that runs this command of the block. Add each new page here.
     fn by(&self, command: &str) -> Result<By, Failure> {
         if ELSEWHERE.iter().any(|(line, _)| *line == command) {
             return Ok(By::Elsewhere);
         }
         Ok(match (self.page.as_str(), self.heading.as_str()) {
-            ("README.md" | "CONTRIBUTING.md" | "docs/lab.md", _) => By::Readme,
+            ("README.md" | "CONTRIBUTING.md" | "docs/lab.md" | "docs/faults.md", _) => By::Readme,
             ("docs/recipes/helm.md", _) => By::Helm,
             ("docs/troubleshooting.md", heading) if heading.starts_with("Emergency") => By::Emergency,
             ("docs/troubleshooting.md", "A Deployment was left paused") => By::Left,
@@ -74,16 +75,15 @@ fn commands(by: By) -> Result<Vec<(String, String)>, Failure> {
             }
         }
     }
-    if all.is_empty() { Err(format!("no page has anything for {by:?}").into()) } else { Ok(all) }
+    if all.is_empty() { Err(format!("no page has a command for {by:?}").into()) } else { Ok(all) }
 }
 
 #[test]
-fn every_block_of_a_page_is_of_a_language_that_is_tried_and_every_command_is_somebodys() -> Result<(), Failure>
-{
+fn every_block_has_a_known_language_and_a_test_runs_every_command() -> Result<(), Failure> {
     let mut excused = Vec::new();
     for block in blocks()? {
         let known = ["console", "sh", "yaml", "json", "python", "text"].contains(&block.language.as_str());
-        assert!(known, "{block}: nothing tries this language");
+        assert!(known, "{block}: no test knows this language");
         sound(&block)?;
         let commands = block.commands();
         assert!(
@@ -99,15 +99,15 @@ fn every_block_of_a_page_is_of_a_language_that_is_tried_and_every_command_is_som
     assert_eq!(
         commands(By::Plain)?.len(),
         2,
-        "the variables and the completion program, which it takes by their places"
+        "the variables and the completion program, which it finds by their position"
     );
     for (line, why) in ELSEWHERE {
-        assert!(excused.iter().any(|command| command == line), "`{line}` stands on no page any more ({why})");
+        assert!(excused.iter().any(|command| command == line), "no page has `{line}` any more ({why})");
     }
     Ok(())
 }
 
-/// Checks what only shows what others send or might run: that JSON is JSON, and a Python program one.
+/// Checks blocks that are not run: that JSON and Python parse.
 fn sound(block: &Block) -> Result<(), Failure> {
     match block.language.as_str() {
         "json" => {
@@ -117,23 +117,23 @@ fn sound(block: &Block) -> Result<(), Failure> {
         "python" => {
             let compile = ["-c", "import sys; compile(sys.argv[1], 'page', 'exec')", &block.text];
             let output = std::process::Command::new("python3").args(compile).output()?;
-            let told = String::from_utf8_lossy(&output.stderr);
-            if output.status.success() { Ok(()) } else { Err(format!("{block}: {told}").into()) }
+            let errors = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() { Ok(()) } else { Err(format!("{block}: {errors}").into()) }
         }
         _ => Ok(()),
     }
 }
 
 #[test]
-fn every_reason_that_troubleshooting_speaks_of_is_one_that_steelyard_gives() -> Result<(), Failure> {
+fn every_reason_in_troubleshooting_exists() -> Result<(), Failure> {
     let text = std::fs::read_to_string(repository().join("docs/troubleshooting.md"))?;
     let reasons: BTreeSet<&str> =
         steelyard::engine::reasons::all().iter().map(|reason| reason.name).collect();
     let word = |text: &&str| text.starts_with(char::is_uppercase) && text.chars().all(char::is_alphanumeric);
-    let said: Vec<&str> = text.split('`').skip(1).step_by(2).filter(word).collect();
-    assert!(said.len() > 20, "{said:?}");
+    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(word).collect();
+    assert!(named.len() > 20, "{named:?}");
     // A phase, and a condition.
-    let unknown: Vec<&str> = said
+    let unknown: Vec<&str> = named
         .into_iter()
         .filter(|word| !reasons.contains(word) && !["Stable", "Accepted"].contains(word))
         .collect();
@@ -142,7 +142,7 @@ fn every_reason_that_troubleshooting_speaks_of_is_one_that_steelyard_gives() -> 
 }
 
 #[test]
-fn links_between_pages_lead_somewhere() -> Result<(), Failure> {
+fn links_between_pages_resolve() -> Result<(), Failure> {
     let mut broken = Vec::new();
     for page in pages()? {
         let text = std::fs::read_to_string(repository().join(&page))?;

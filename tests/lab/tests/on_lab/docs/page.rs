@@ -1,4 +1,4 @@
-//! The pages that people read, and what is in their fences.
+//! The pages of the documentation and their fenced blocks.
 
 use std::fmt;
 use std::path::Path;
@@ -10,11 +10,11 @@ use lab::support::Failure;
 pub(super) struct Block {
     /// The page, from the repository's root.
     pub(super) page: String,
-    /// The line that it begins at, counted from 1.
+    /// The line where it begins, counted from 1.
     pub(super) line: usize,
     /// The last heading before it.
     pub(super) heading: String,
-    /// The word behind its fence.
+    /// The language after its fence.
     pub(super) language: String,
     pub(super) text: String,
 }
@@ -27,7 +27,8 @@ impl fmt::Display for Block {
 }
 
 impl Block {
-    /// The commands in it: a script as a whole, of a console each line behind `$ `, with its continued lines.
+    /// The commands in it: a script is one command; in a console block each line after `$ ` is one,
+    /// with its continuation lines.
     pub(super) fn commands(&self) -> Vec<String> {
         match self.language.as_str() {
             "sh" => vec![self.text.clone()],
@@ -37,7 +38,7 @@ impl Block {
     }
 }
 
-/// What is typed on a console: each line behind `$ `, with its continued lines.
+/// The commands of a console block: each line after `$ `, with its continuation lines.
 pub(super) fn typed(text: &str) -> Vec<String> {
     let mut commands: Vec<String> = Vec::new();
     for line in text.lines() {
@@ -51,7 +52,7 @@ pub(super) fn typed(text: &str) -> Vec<String> {
     commands
 }
 
-/// Every page that people read.
+/// Every page of the documentation.
 pub(super) fn pages() -> Result<Vec<String>, Failure> {
     fn walk(folder: &Path, pages: &mut Vec<String>) -> Result<(), Failure> {
         for entry in std::fs::read_dir(repository().join(folder))? {
@@ -111,7 +112,7 @@ pub(super) fn blocks() -> Result<Vec<Block>, Failure> {
     Ok(all)
 }
 
-/// The anchors of a page's headings, as forges make them.
+/// The anchors of a page's headings, as GitHub generates them.
 pub(super) fn anchors(text: &str) -> impl Iterator<Item = String> {
     text.lines()
         .filter_map(|line| line.trim_start_matches('#').strip_prefix(' ').filter(|_| line.starts_with('#')))

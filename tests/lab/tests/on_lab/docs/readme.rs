@@ -1,5 +1,5 @@
-//! The command lines of README.md and CONTRIBUTING.md, run as they stand there. Those with `cargo lab` in README.md are
-//! run by `.ci/run`.
+//! The commands of README.md and CONTRIBUTING.md, run as written. `.ci/run` runs the `cargo lab`
+//! commands of README.md.
 
 use std::path::Path;
 
@@ -25,12 +25,12 @@ async fn the_readmes_first_commands_release_a_deployment() -> Result<(), Failure
     Space::run("readme", async |space| {
         let lines: Vec<Vec<String>> = texts("README.md", "console")?.iter().map(|b| typed(b)).collect();
         let [kubectl, cargo, install] = lines.as_slice() else {
-            return Err(format!("a block of commands that nothing runs: {lines:?}").into());
+            return Err(format!("a block of commands that no test runs: {lines:?}").into());
         };
         assert!(cargo.iter().all(|line| line.starts_with("cargo lab ")), "run by .ci/run: {cargo:?}");
         assert!(install.iter().all(|line| line.starts_with("helm ")), "run alone: {install:?}");
         let [annotate, push, look] = kubectl.as_slice() else {
-            return Err(format!("three commands: {kubectl:?}").into());
+            return Err(format!("expected three commands: {kubectl:?}").into());
         };
         space.serve("web", &Demo::new("web", "v1"), 10.0).await?;
         for policy in texts("README.md", "yaml")? {
@@ -40,16 +40,19 @@ async fn the_readmes_first_commands_release_a_deployment() -> Result<(), Failure
         run(annotate, &config.0, &repository()).await?;
         space
             .until("web", "adopted", ROLLOUT, |rollout: &Rollout| {
-                let taken_on = rollout.holds("Accepted") && rollout.holds("Gated");
+                let taken_on = rollout.holds("Accepted") && rollout.holds("HoldEnforced");
                 (rollout.phase() == "Stable" && taken_on).then_some(())
             })
             .await?;
         run(push, &config.0, &repository()).await?;
-        assert_eq!(held(&space.api::<Deployment>().get("web").await?), Some(true), "held by the push itself");
+        assert_eq!(
+            held(&space.api::<Deployment>().get("web").await?),
+            Some(true),
+            "held by the write that changed the template"
+        );
         space.weight("web", 5, ROLLOUT).await?;
-        let stepping = |rollout: &Rollout| {
-            (rollout.phase() == "Stepping" && rollout.status["weight"] == 5).then_some(())
-        };
+        let stepping =
+            |rollout: &Rollout| (rollout.phase() == "Stepping" && rollout.weight() == Some(5)).then_some(());
         space.until("web", "5 % in status", ROLLOUT, stepping).await?;
         let table = run(look, &config.0, &repository()).await?;
         let row = table.lines().find(|line| line.starts_with("web ")).expect("a row for web");
@@ -61,7 +64,8 @@ async fn the_readmes_first_commands_release_a_deployment() -> Result<(), Failure
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_readmes_helm_line_installs_what_adopts_a_deployment_alone() -> Result<(), Failure> {
+async fn alone_the_helm_command_of_the_readme_installs_a_controller_that_adopts_a_deployment()
+-> Result<(), Failure> {
     Space::run("readme-helm", async |space| {
         let controller = Controller::of(space);
         let values = controller.values().await?;
@@ -71,7 +75,7 @@ async fn the_readmes_helm_line_installs_what_adopts_a_deployment_alone() -> Resu
             let config = Config::of(space).await?;
             for block in texts("README.md", "console")? {
                 for line in typed(&block).iter().filter(|line| line.starts_with("helm ")) {
-                    // What the text tells the reader to fill in.
+                    // The placeholder that the reader replaces.
                     assert!(line.contains("image.tag=YOURS"), "{line}");
                     run(&line.replace("YOURS", tag), &config.0, &repository()).await?;
                 }
@@ -87,7 +91,7 @@ async fn the_readmes_helm_line_installs_what_adopts_a_deployment_alone() -> Resu
             Ok::<_, Failure>(())
         }
         .await;
-        // Others need the lab's own settings.
+        // Other tests need the lab's settings.
         controller.reset(&values).await?;
         tried
     })
@@ -95,7 +99,7 @@ async fn the_readmes_helm_line_installs_what_adopts_a_deployment_alone() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_lines_for_the_inside_of_a_lab_run_inside_of_one() -> Result<(), Failure> {
+async fn the_commands_for_cargo_lab_shell_run_in_the_lab() -> Result<(), Failure> {
     let kubeconfig = std::env::var("KUBECONFIG")?;
     let all = commands(By::Readme)?;
     let inside: Vec<&str> =
@@ -104,9 +108,9 @@ async fn the_lines_for_the_inside_of_a_lab_run_inside_of_one() -> Result<(), Fai
     for line in inside {
         run(line, Path::new(&kubeconfig), &repository()).await?;
     }
-    // What is left is README.md's, and run by the tests above.
-    let rest =
+    // The remaining ones are in README.md, and the tests above run them.
+    let others =
         all.iter().filter(|(page, line)| page != "README.md" && !line.starts_with("cargo lab shell -- "));
-    assert_eq!(rest.count(), 0, "{all:?}");
+    assert_eq!(others.count(), 0, "{all:?}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Running the commands of pages, in a namespace and a folder.
+//! Runs the commands of pages in a namespace and a folder.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,31 +9,33 @@ use tokio::process::Command;
 
 use super::{By, commands};
 
-/// No line of a page runs longer.
+/// The longest time that a command of a page runs.
 const LINE: Duration = Duration::from_mins(2);
-/// How many lines of what a command printed are shown.
+/// How many lines of a command's output are shown.
 const SHOWN: usize = 12;
 
-/// Commands that are only rehearsed, by `--dry-run=server`, and why.
-const REHEARSED: [(&str, &str); 1] =
-    [("kubectl delete crd ", "it would take the policies and rollouts of all other tests away")];
+/// Commands that run only with `--dry-run=server`, and the reasons.
+const DRY_RUN: [(&str, &str); 1] =
+    [("kubectl delete crd ", "it would delete the policies and rollouts of all other tests")];
 
-/// Commands that are to be run, all of them, in an order of the test's own.
+/// Commands that must all run, in an order that the test chooses.
 pub(super) struct Lines {
     left: Vec<(String, String)>,
-    /// Where they run.
+    /// The folder where they run.
     pub(super) folder: PathBuf,
-    /// Whom they speak to.
+    /// The kubeconfig that they use.
     pub(super) config: Config,
 }
 
 impl Lines {
-    /// Those of a test. They run in this folder, and where they name no namespace in that of the space.
+    /// The commands of a test. They run in this folder and, where they name no namespace, in that
+    /// of the space.
     pub(super) async fn of(by: By, space: &Space, folder: &Path) -> Result<Self, Failure> {
         Ok(Self { left: commands(by)?, folder: folder.to_owned(), config: Config::of(space).await? })
     }
 
-    /// Runs each line of a page that begins so and wasn't run yet, in order; gives what the last one printed.
+    /// Runs each command of a page that begins with `begin` and has not run yet, in order. Returns
+    /// the last output.
     pub(super) async fn run(&mut self, page: &str, begin: &str) -> Result<String, Failure> {
         let fits = |(of, line): &(String, String)| of == page && line.starts_with(begin);
         let (now, left) = self.left.drain(..).partition(fits);
@@ -41,20 +43,20 @@ impl Lines {
         let now: Vec<(String, String)> = now;
         let mut printed = Err(format!("{page} has no line that begins with {begin:?}").into());
         for (_, line) in now {
-            let rehearsed = REHEARSED.iter().any(|(begin, _)| line.starts_with(begin));
-            let line = if rehearsed { format!("{line} --dry-run=server") } else { line };
+            let dry = DRY_RUN.iter().any(|(begin, _)| line.starts_with(begin));
+            let line = if dry { format!("{line} --dry-run=server") } else { line };
             printed = Ok(run(&line, &self.config.0, &self.folder).await?);
         }
         printed
     }
 
-    /// Checks that none was left out.
+    /// Checks that every command has run.
     pub(super) fn done(self) {
         assert!(self.left.is_empty(), "no test runs {:?}", self.left);
     }
 }
 
-/// Runs a command line in a shell; gives what it printed.
+/// Runs a command in a shell and returns its output.
 pub(super) async fn run(line: &str, kubeconfig: &Path, folder: &Path) -> Result<String, Failure> {
     let mut shell = Command::new("bash");
     shell.args(["-euo", "pipefail", "-c", line]).current_dir(folder).env("KUBECONFIG", kubeconfig);
@@ -66,7 +68,7 @@ pub(super) async fn run(line: &str, kubeconfig: &Path, folder: &Path) -> Result<
     if output.status.success() { Ok(out) } else { Err(format!("`{line}` failed: {out}{err}").into()) }
 }
 
-/// A kubeconfig that leads to this namespace where a command names none. Gone when it is dropped.
+/// A kubeconfig with this namespace as the default. Removed on drop.
 pub(super) struct Config(pub(super) PathBuf);
 
 impl Config {

@@ -1,5 +1,6 @@
-//! The YAML of all pages: objects are given to the API server by a rehearsal, policies (also steps alone) to `policy check` as
-//! well, settings of the chart to helm. Kinds of other projects are compared with what their definitions have.
+//! The YAML of all pages. The API server validates objects by dry run, `policy check` also
+//! validates policies and single steps, and Helm validates chart values. Kinds of other projects
+//! are compared with the fields of their definitions.
 
 use std::collections::BTreeSet;
 use std::process::Stdio;
@@ -12,7 +13,8 @@ use tokio::process::Command;
 
 use super::page::{Block, blocks};
 
-/// Kinds that the lab doesn't have, with each field that a page sets of them; read in their own definitions, once.
+/// Kinds that the lab does not have, with each field that a page sets. Copied from their
+/// definitions.
 const FOREIGN: [(&str, &str, &[&str]); 4] = [
     (
         "argoproj.io/v1alpha1",
@@ -80,11 +82,11 @@ const FOREIGN: [(&str, &str, &[&str]); 4] = [
         ],
     ),
 ];
-/// Fields of such kinds that name fields of ours and of Kubernetes by JSON pointer: what they may name.
+/// Values of such fields that are JSON pointers into Kubernetes objects: the accepted ones.
 const POINTERS: [&str; 3] = ["/spec/rules", "/spec/selector/pod-template-hash", ".spec.rules[].backendRefs"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_yaml_of_a_page_is_taken_by_what_it_is_for() -> Result<(), Failure> {
+async fn every_yaml_block_of_a_page_is_valid() -> Result<(), Failure> {
     Space::run("docs-yaml", async |space| {
         let (mut served, mut used) = (0, BTreeSet::new());
         for block in blocks()?.iter().filter(|block| block.language == "yaml") {
@@ -103,7 +105,7 @@ async fn every_yaml_of_a_page_is_taken_by_what_it_is_for() -> Result<(), Failure
                     foreign(block, &document, known.2);
                     used.insert(known.1);
                 } else {
-                    rehearsed(space, block, document).await?;
+                    dry_run(space, block, document).await?;
                     served += 1;
                 }
                 if version.starts_with("steelyard.io/") {
@@ -112,21 +114,21 @@ async fn every_yaml_of_a_page_is_taken_by_what_it_is_for() -> Result<(), Failure
             }
         }
         assert!(served > 4, "objects are found: {served}");
-        assert_eq!(used.len(), FOREIGN.len(), "{used:?}: a kind stands on no page any more");
+        assert_eq!(used.len(), FOREIGN.len(), "{used:?}: no page has one of the kinds any more");
         Ok(())
     })
     .await
 }
 
-/// Runs a program on a text; gives what it printed.
+/// Runs a program with a text as input and returns its output.
 async fn fed(block: &Block, program: &str, args: &[&str], text: &str) -> Result<String, Failure> {
     let mut command = Command::new(program);
     command.args(args).current_dir(repository()).kill_on_drop(true);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     child.stdin.take().ok_or("no input")?.write_all(text.as_bytes()).await?;
     let output = child.wait_with_output().await?;
-    let told = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let (out, err) = (told(&output.stdout), told(&output.stderr));
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
     if output.status.success() {
         Ok(out)
     } else {
@@ -134,8 +136,9 @@ async fn fed(block: &Block, program: &str, args: &[&str], text: &str) -> Result<
     }
 }
 
-/// Gives an object to the API server, in the test's namespace; unknown and doubled fields are errors.
-async fn rehearsed(space: &Space, block: &Block, mut object: Value) -> Result<(), Failure> {
+/// Applies an object by server-side dry run in the test's namespace. Unknown and duplicate fields
+/// are errors.
+async fn dry_run(space: &Space, block: &Block, mut object: Value) -> Result<(), Failure> {
     if object["metadata"].get("namespace").is_some() {
         object["metadata"]["namespace"] = space.name().into();
     }
@@ -144,12 +147,13 @@ async fn rehearsed(space: &Space, block: &Block, mut object: Value) -> Result<()
     fed(block, "kubectl", &args, &object.to_string()).await.map(drop)
 }
 
-/// Gives a policy to `policy check`, which parses its queries too.
+/// Runs `policy check` on a policy, which also parses its queries.
 async fn checked(block: &Block) -> Result<(), Failure> {
     fed(block, "steelyard", &["policy", "check", "-"], &block.text).await.map(drop)
 }
 
-/// A policy of these steps, and of one more if none of them has a weight: a gate alone moves no traffic.
+/// A policy of these steps. Adds a step with a weight if none has one, because a gate alone moves
+/// no traffic.
 fn around(mut steps: Vec<Value>) -> Value {
     if steps.iter().all(|step| step.get("weight").is_none()) {
         steps.push(json!({"weight": 100}));
@@ -162,7 +166,7 @@ fn around(mut steps: Vec<Value>) -> Value {
     })
 }
 
-/// Gives settings to the chart, whose schema knows them all.
+/// Renders the chart with these values, which its schema validates.
 async fn settings(block: &Block) -> Result<(), Failure> {
     let args = ["template", "steelyard", "charts/steelyard", "-n", "steelyard-system", "-f", "-"];
     let rendered = fed(block, "helm", &args, &block.text).await?;
@@ -170,14 +174,14 @@ async fn settings(block: &Block) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Compares the fields of an object with those that its kind has.
+/// Checks that an object has only known fields of its kind.
 fn foreign(block: &Block, object: &Value, known: &[&str]) {
     let mut found = Vec::new();
     leaves(&object["spec"], "spec", &mut found);
     for (path, value) in found {
         assert!(
             known.contains(&path.as_str()),
-            "{block}: {path}: read in the kind's definition that it has this field"
+            "{block}: {path}: check that the kind's definition has this field, then add it to FOREIGN"
         );
         if ["paths[]", "jsonPointers[]", "jqPathExpressions[]"].iter().any(|end| path.ends_with(end)) {
             let named = value.as_str().unwrap_or_default();
@@ -186,7 +190,7 @@ fn foreign(block: &Block, object: &Value, known: &[&str]) {
     }
 }
 
-/// Every field with its value, lists by `[]`.
+/// Every field with its value; list items have the path `[]`.
 fn leaves<'a>(value: &'a Value, path: &str, found: &mut Vec<(String, &'a Value)>) {
     match value {
         Value::Object(fields) => {

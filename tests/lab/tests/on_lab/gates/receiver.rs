@@ -1,4 +1,5 @@
-//! A webhook: a real HTTP server where the lab's configuration has one, that answers as it is told and keeps what came.
+//! A webhook: a real HTTP server at the address in the lab's configuration. It sends the given
+//! replies and records the calls.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
@@ -16,43 +17,43 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Longer than any call is waited for.
+/// Longer than the timeout of any call.
 const FOREVER: Duration = Duration::from_mins(5);
 
-/// How a call is answered.
+/// The reply to a call.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reply {
-    /// With this status and text.
+    /// A response with this status and text.
     Status(u16, &'static str),
-    /// Never.
+    /// No response.
     Silence,
 }
 
-/// A call that came.
+/// A call that was received.
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    /// Its headers, their names in lower case.
+    /// The headers, with names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
-    /// Its body, to the byte.
+    /// The raw body.
     pub(crate) body: Vec<u8>,
 }
 
 impl Call {
-    /// Its body as JSON.
+    /// The body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("JSON")
     }
 }
 
 #[derive(Default)]
-struct Desk {
+struct State {
     replies: Mutex<VecDeque<Reply>>,
     calls: Mutex<Vec<Call>>,
 }
 
-/// The server, until it is dropped.
+/// The server. Stops on drop.
 pub(crate) struct Receiver {
-    desk: Arc<Desk>,
+    state: Arc<State>,
     count: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
@@ -62,34 +63,35 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Receiver {
-    /// Serves at this port of the host; calls are answered by these replies in order, and all later ones by the last.
+    /// Serves on this port of the host. Sends these replies in order, and the last one to all later
+    /// calls.
     pub(crate) async fn serve(port: u16, replies: impl IntoIterator<Item = Reply>) -> Result<Self, Failure> {
         let listener = TcpListener::bind(("192.0.2.10", port)).await?;
         let replies = Mutex::new(replies.into_iter().collect());
-        let desk = Arc::new(Desk { replies, ..Desk::default() });
+        let state = Arc::new(State { replies, ..State::default() });
         let (counted, count) = watch::channel(0);
-        let (all, counted) = (Arc::clone(&desk), Arc::new(counted));
+        let (all, counted) = (Arc::clone(&state), Arc::new(counted));
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (desk, counted) = (Arc::clone(&all), Arc::clone(&counted));
+                let (state, counted) = (Arc::clone(&all), Arc::clone(&counted));
                 tokio::spawn(async move {
                     let service =
-                        service_fn(move |request| answer(request, Arc::clone(&desk), Arc::clone(&counted)));
-                    // A caller that breaks off is no business of ours.
+                        service_fn(move |request| answer(request, Arc::clone(&state), Arc::clone(&counted)));
+                    // A connection that the caller closes is not an error.
                     let connection = hyper::server::conn::http1::Builder::new();
                     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
                 });
             }
         });
-        Ok(Self { desk, count, task })
+        Ok(Self { state, count, task })
     }
 
     /// All calls so far.
     pub(crate) fn calls(&self) -> Vec<Call> {
-        lock(&self.desk.calls).clone()
+        lock(&self.state.calls).clone()
     }
 
-    /// Waits until this many calls have come.
+    /// Waits until this many calls have been received.
     pub(crate) async fn called(&self, times: usize, limit: Duration) -> Result<(), Failure> {
         let mut count = self.count.clone();
         let came = tokio::time::timeout(limit, count.wait_for(|count| *count >= times)).await;
@@ -106,7 +108,7 @@ impl Drop for Receiver {
 
 async fn answer(
     request: Request<Incoming>,
-    desk: Arc<Desk>,
+    state: Arc<State>,
     counted: Arc<watch::Sender<usize>>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let text = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
@@ -114,9 +116,9 @@ async fn answer(
     };
     let headers = request.headers().iter().map(text).collect();
     let body = request.into_body().collect().await.map(|body| body.to_bytes().to_vec()).unwrap_or_default();
-    lock(&desk.calls).push(Call { headers, body });
+    lock(&state.calls).push(Call { headers, body });
     let reply = {
-        let mut replies = lock(&desk.replies);
+        let mut replies = lock(&state.replies);
         if replies.len() > 1 { replies.pop_front() } else { replies.front().copied() }
     };
     counted.send_modify(|count| *count += 1);

@@ -1,4 +1,4 @@
-//! Webhooks that refuse, are slow, and are signed to.
+//! Webhooks that refuse, are slow, or check signatures.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,17 +14,17 @@ use super::receiver::{Call, Receiver, Reply};
 use super::{behind, gated, through, waits};
 use crate::SOON;
 use crate::canary::{ROLLOUT, rolled_back};
-use crate::people::{adopted, push, status, told};
+use crate::people::{adopted, event_notes, push, status};
 
-/// The lab's values: each has its endpoint.
+/// The ports of the webhooks in the lab's values.
 const DESK: u16 = 9201;
 const SLOW: u16 = 9202;
 const STRICT: u16 = 9203;
 const OLD: u16 = 9204;
-/// What the Secret of the lab holds.
+/// The key in the lab's Secret.
 const KEY: &[u8] = b"known to the lab alone";
 
-/// Whether a call is signed as it must be, by somebody who knows the key, now.
+/// Checks that a call has a current signature made with the key.
 fn signed(call: &Call) -> Result<(), Failure> {
     let time = &call.headers["x-steelyard-timestamp"];
     let age = Timestamp::now().as_second() - time.parse::<i64>()?;
@@ -38,7 +38,7 @@ fn signed(call: &Call) -> Result<(), Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_is_asked_by_signed_letters_until_it_says_yes() -> Result<(), Failure> {
+async fn a_webhook_gets_signed_requests_until_it_accepts() -> Result<(), Failure> {
     Space::run("gate-webhook", async |space| {
         let busy = Reply::Status(503, "come back later");
         let yes = Reply::Status(200, "ticket 17");
@@ -56,13 +56,13 @@ async fn a_webhook_is_asked_by_signed_letters_until_it_says_yes() -> Result<(), 
         let gates = through(space).await?;
         assert_eq!(load.stop().await.failed(), 0);
         assert_eq!((&gates[0]["by"], &gates[0]["step"]), (&"webhook desk".into(), &2.into()), "{gates}");
-        assert_eq!(gates[0]["said"], "HTTP 200 OK: ticket 17");
+        assert_eq!(gates[0]["response"], "HTTP 200 OK: ticket 17");
 
         let calls = desk.calls();
-        assert_eq!(calls.len(), 3, "asked until it says yes, and no more");
+        assert_eq!(calls.len(), 3, "called until it accepts, and no more");
         calls.iter().try_for_each(signed)?;
         let ids: BTreeSet<&String> = calls.iter().map(|call| &call.headers["x-steelyard-id"]).collect();
-        assert_eq!(ids.len(), 3, "an id for each attempt: {ids:?}");
+        assert_eq!(ids.len(), 3, "a different id for each attempt: {ids:?}");
         let mut body = calls[2].json();
         let metric = body["metrics"][0].take();
         assert!(metric["name"] == "errors" && metric["value"] == 0.0, "{metric}");
@@ -70,16 +70,16 @@ async fn a_webhook_is_asked_by_signed_letters_until_it_says_yes() -> Result<(), 
         assert_eq!(id, calls[2].headers["x-steelyard-id"].as_str());
         let wanted = json!({
             "id": null, "attempt": 3, "namespace": space.name(), "deployment": "web", "revision": revision,
-            "step": 2, "steps": 3, "weight": 25, "metrics": [null], "metadata": {"board": "blue"},
+            "step": 2, "steps": 3, "weight": "25%", "metrics": [null], "metadata": {"board": "blue"},
             "images": {"stable": {"app": "demo:v1"}, "canary": {"app": "demo:v2"}},
         });
         assert_eq!(body, wanted);
-        let shut = told(space, "GateShut").await?;
+        let shut = event_notes(space, "GateNotApproved").await?;
         assert!(
             shut.len() == 1 && shut[0].contains("HTTP 503 Service Unavailable: come back later"),
             "{shut:?}"
         );
-        let open = told(space, "GateOpened").await?;
+        let open = event_notes(space, "GateOpened").await?;
         assert!(open.len() == 1 && open[0].contains("ticket 17"), "{open:?}");
         Ok(())
     })
@@ -87,7 +87,7 @@ async fn a_webhook_is_asked_by_signed_letters_until_it_says_yes() -> Result<(), 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_call_that_hangs_delays_a_way_back() -> Result<(), Failure> {
+async fn a_hanging_call_does_not_delay_a_rollback() -> Result<(), Failure> {
     Space::run("gate-slow", async |space| {
         let slow = Receiver::serve(SLOW, [Reply::Silence]).await?;
         let policy = Policy::new("web").step(25, 1).step(60, 1).measured();
@@ -97,7 +97,7 @@ async fn no_call_that_hangs_delays_a_way_back() -> Result<(), Failure> {
         let mut rush = gateway.clone();
         rush.rate = 150.0;
         let quiet = Load::start(gateway);
-        // Fails each request once more than ten come within a second.
+        // Fails each request once a pod gets more than ten in a second.
         let v2 = Demo::new("web", "v2").replicas(2).env("ERRORS_ABOVE_RPS", "10");
         space.apply(&v2.to_string()).await?;
         slow.called(1, ROLLOUT).await?;
@@ -107,14 +107,14 @@ async fn no_call_that_hangs_delays_a_way_back() -> Result<(), Failure> {
         assert_eq!(rollout.text("/failure/reason"), "MetricFailed", "{}", rollout.status);
         let back = |rollout: &Rollout| rollout.phase() == "RollingBack";
         let found = |seen: &lab::support::Seen<Rollout>| back(&seen.object).then_some(seen.at);
-        let at = trails.rollout.first(since, "the way back", SOON, found).await?;
+        let at = trails.rollout.first(since, "the rollback", SOON, found).await?;
         tell(format_args!(
-            "a failing metric took the traffic back {:#} after the errors began, the call still open",
+            "a failed metric returned the traffic {:#} after the errors began, the call still open",
             at - since
         ));
         rush.stop().await;
 
-        // And an abort, while the call of another try hangs.
+        // And an abort, while the call of a second attempt hangs.
         let calls = slow.calls().len();
         space.apply(&Demo::new("web", "v3").replicas(2).to_string()).await?;
         slow.called(calls + 1, ROLLOUT).await?;
@@ -122,9 +122,9 @@ async fn no_call_that_hangs_delays_a_way_back() -> Result<(), Failure> {
         crate::people::plugin(space, &["abort", "web"]).await?.good()?;
         space.weight("web", 0, SOON).await?;
         let took = asked.elapsed();
-        tell(format_args!("an abort took the traffic back in {took:?}, the call still open"));
+        tell(format_args!("an abort returned the traffic in {took:?}, the call still open"));
         assert!(took < Duration::from_secs(10), "{took:?}");
-        assert_eq!(slow.calls().len(), calls + 1, "the call was not given up and made again meanwhile");
+        assert_eq!(slow.calls().len(), calls + 1, "the call was not repeated meanwhile");
         quiet.stop().await;
         Ok(())
     })
@@ -132,10 +132,10 @@ async fn no_call_that_hangs_delays_a_way_back() -> Result<(), Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_webhook_that_refuses_takes_traffic_back_where_the_policy_says_so() -> Result<(), Failure> {
+async fn a_refusal_rolls_back_where_the_policy_says_so() -> Result<(), Failure> {
     Space::run("gate-refused", async |space| {
         let strict = Receiver::serve(STRICT, [Reply::Status(403, "not this week")]).await?;
-        let hook = "{webhook: {name: strict, onRefusal: fail, retries: 2, backoff: 1s}}";
+        let hook = "{webhook: {name: strict, onRefusal: RollBack, retries: 2, backoff: 1s}}";
         adopted(space, &gated(hook)).await?;
         push(space, "v2").await?;
         let rollout = rolled_back(space).await?;
@@ -145,21 +145,21 @@ async fn a_webhook_that_refuses_takes_traffic_back_where_the_policy_says_so() ->
             message.contains("strict") && message.contains("HTTP 403 Forbidden: not this week"),
             "{message}"
         );
-        assert_eq!(strict.calls().len(), 3, "once, and two retries");
+        assert_eq!(strict.calls().len(), 3, "one call and two retries");
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_gate_made_for_flagger_reads_what_it_always_read() -> Result<(), Failure> {
+async fn a_webhook_written_for_flagger_gets_the_body_that_flagger_sends() -> Result<(), Failure> {
     Space::run("gate-flagger", async |space| {
         let old = Receiver::serve(OLD, [Reply::Status(412, ""), Reply::Status(202, "")]).await?;
         adopted(space, &gated("{webhook: {name: old, backoff: 1s, metadata: {type: bash}}}")).await?;
         push(space, "v2").await?;
         let rollout = waits(space, "Webhook").await?;
         let gates = through(space).await?;
-        assert_eq!(gates[0]["said"], "HTTP 202 Accepted", "{gates}");
+        assert_eq!(gates[0]["response"], "HTTP 202 Accepted", "{gates}");
         let calls: Vec<Value> = old.calls().iter().map(Call::json).collect();
         let wanted = json!({"name": "web", "namespace": space.name(), "phase": "Progressing",
             "checksum": rollout.text("/canary/revision"), "metadata": {"type": "bash"}});

@@ -1,4 +1,4 @@
-//! One wrong object delays no other.
+//! Invalid objects delay no others.
 
 use std::time::Duration;
 
@@ -9,20 +9,20 @@ use lab::load::{Load, Running};
 use lab::support::{Demo, Failure, Rollout, Space, SupportError, tell};
 use serde_json::json;
 
-use super::{POLICY, annotate, answered, served};
+use super::{POLICY, all_answered, annotate, served};
 use crate::SOON;
 use crate::canary::ROLLOUT;
 
-/// How many wrong Deployments there are.
+/// The number of invalid Deployments.
 const CROWD: usize = 8;
-/// How often one of them is written to, all the while.
+/// The interval of writes to one of them during the test.
 const CHURN: Duration = Duration::from_millis(100);
-/// How much longer a release may take among them than alone: the noise of a busy machine. Without a pace for what is refused it
-/// took two thirds more.
+/// The accepted factor by which a release may take longer among them, for the noise of a busy
+/// machine. Without a rate limit for refused objects it took two thirds longer.
 const NOISE: f64 = 1.3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_deployments_delay_no_release_beside_them_alone() -> Result<(), Failure> {
+async fn invalid_deployments_do_not_delay_other_releases_on_a_quiet_machine() -> Result<(), Failure> {
     Space::run("crowd", async |space| {
         let loads: Vec<Running> = served(space).await?.into_iter().map(Load::start).collect();
         space.apply(POLICY).await?;
@@ -31,15 +31,9 @@ async fn wrong_deployments_delay_no_release_beside_them_alone() -> Result<(), Fa
 
         let names: Vec<String> = (0..CROWD).map(|n| format!("wrong-{n}")).collect();
         for (n, name) in names.iter().enumerate() {
-            // Pods of this one run nothing: they are only there.
-            let manifest = Demo::new(name, "v1").replicas(1).to_string().replace(
-                &format!("metadata: {{labels: {{app: {name}}}}}"),
-                &format!(
-                    "metadata: {{labels: {{app: {name}}}, annotations: {{lab.steelyard.io/light: \"true\"}}}}"
-                ),
-            );
-            space.apply(&manifest).await?;
-            // A policy that isn't there, one whose name can't be one, one with a Deployment that has no Service.
+            space.apply(&Demo::new(name, "v1").replicas(1).light().to_string()).await?;
+            // A missing policy, an invalid policy name, and a policy for a Deployment without a
+            // Service.
             let policy = ["absent", "../../secrets/x", "web", "cluster/"][n % 4];
             annotate(space, name, policy).await?;
         }
@@ -68,18 +62,18 @@ async fn wrong_deployments_delay_no_release_beside_them_alone() -> Result<(), Fa
             space.kubectl(&["delete", "deployment", name, "--wait=false"]).await?;
         }
         let again = release(space, "v4").await?;
-        let said = format!(
-            "a release alone {alone:#}, beside {CROWD} wrong Deployments {beside:#}, alone again {again:#}"
+        let summary = format!(
+            "a release alone {alone:#}, beside {CROWD} invalid Deployments {beside:#}, alone again {again:#}"
         );
-        tell(&said);
-        assert!(beside.as_secs_f64() < alone.max(again).as_secs_f64() * NOISE + 2.0, "{said}");
-        answered(loads).await;
+        tell(&summary);
+        assert!(beside.as_secs_f64() < alone.max(again).as_secs_f64() * NOISE + 2.0, "{summary}");
+        all_answered(loads).await;
         Ok(())
     })
     .await
 }
 
-/// Releases a version; gives the time from the push to Complete.
+/// Releases a version. Returns the time from the push to Complete.
 async fn release(space: &Space, tag: &str) -> Result<SignedDuration, SupportError> {
     let pushed = Timestamp::now();
     space.kubectl(&["set", "image", "deployment/web", &format!("app=demo:{tag}")]).await?;

@@ -1,7 +1,8 @@
-//! Wrong input: refused before anything starts, by a condition that names what is wrong and the cure, while the old version
-//! serves on. Once it is cured, the template that was held goes out by itself.
+//! Invalid input is refused before anything starts. A condition names the error and the fix, and
+//! stable keeps serving. Once it is fixed, the held template rolls out.
 
 mod crowd;
+mod hostile;
 mod names;
 mod policies;
 mod setups;
@@ -17,28 +18,30 @@ use serde_json::Value;
 use crate::SOON;
 use crate::canary::{ROLLOUT, held};
 
-/// Requests per second on each way.
+/// Requests per second on each path.
 pub(crate) const RATE: f64 = 25.0;
-/// How long nothing may start, to be taken for not starting: a canary's pod is there within a second of a push.
+/// How long a test checks that nothing starts. A canary pod normally exists within a second after a
+/// push.
 const QUIET: Duration = Duration::from_secs(3);
 
-/// A policy with two quick steps.
+/// A policy with two short steps.
 pub(crate) const POLICY: &str = "apiVersion: steelyard.io/v1alpha1
 kind: RolloutPolicy
 metadata: {name: web}
 spec:
-  strategy: {canary: {steps: [{weight: 5, hold: 1s}, {weight: 50, hold: 1s}]}}
+  strategy: {canary: {steps: [{weight: 5, duration: 1s}, {weight: 50, duration: 1s}]}}
   traffic: {gatewayAPI: {}}
   deadline: 2m
 ";
 
-/// Names a policy to Steelyard.
+/// Sets the policy annotation.
 pub(crate) async fn annotate(space: &Space, name: &str, policy: &str) -> Result<(), SupportError> {
     let annotation = format!("steelyard.io/policy={policy}");
     space.kubectl(&["annotate", "--overwrite", "deployment", name, &annotation]).await.map(drop)
 }
 
-/// Waits until a Rollout is not accepted for this reason, in words that contain all of these.
+/// Waits until a Rollout is not accepted for this reason, with a message that contains all of
+/// `words`.
 pub(crate) async fn refused(
     space: &Space,
     name: &str,
@@ -51,10 +54,10 @@ pub(crate) async fn refused(
             let conditions = rollout.status["conditions"].as_array()?;
             let accepted = conditions.iter().find(|condition| condition["type"] == "Accepted")?;
             let message = accepted["message"].as_str()?;
-            let said = accepted["status"] == "False"
+            let matches = accepted["status"] == "False"
                 && accepted["reason"] == reason
                 && words.iter().all(|word| message.contains(word));
-            said.then(|| message.to_owned())
+            matches.then(|| message.to_owned())
         })
         .await?;
     tell(format_args!("{reason}: {message}"));
@@ -62,12 +65,17 @@ pub(crate) async fn refused(
     Ok(())
 }
 
-/// Pushes a template that must not start: held, waiting, and no pod of it for a while.
-pub(crate) async fn push_in_vain(space: &Space, trails: &Trails) -> Result<(), Failure> {
+/// Pushes a template that must not start: it is held and waits, and no pod of it starts for a
+/// while.
+pub(crate) async fn push_without_start(space: &Space, trails: &Trails) -> Result<(), Failure> {
     space.kubectl(&["set", "image", "deployment/web", "app=demo:v2"]).await?;
-    assert_eq!(held(&space.api::<Deployment>().get("web").await?), Some(true), "held by the write itself");
+    assert_eq!(
+        held(&space.api::<Deployment>().get("web").await?),
+        Some(true),
+        "held by the write that changed the template"
+    );
     space
-        .until("web", "a named wait", SOON, |rollout: &Rollout| {
+        .until("web", "a wait with a reason", SOON, |rollout: &Rollout| {
             (rollout.text("/waiting/reason") == "NotAccepted").then_some(())
         })
         .await?;
@@ -76,52 +84,52 @@ pub(crate) async fn push_in_vain(space: &Space, trails: &Trails) -> Result<(), F
     Ok(())
 }
 
-/// Waits until v2 is out, after what kept it was cured.
-pub(crate) async fn goes_out(space: &Space, cured: Timestamp) -> Result<(), SupportError> {
+/// Waits until v2 is rolled out after the fix.
+pub(crate) async fn rolls_out(space: &Space, fixed: Timestamp) -> Result<(), SupportError> {
     let done = space
         .until("web", "v2 stable and Complete", ROLLOUT, |rollout: &Rollout| {
             rollout.complete("v2").then(Timestamp::now)
         })
         .await?;
-    tell(format_args!("Complete {:#} after the cure", done - cured));
+    tell(format_args!("Complete {:#} after the fix", done - fixed));
     Ok(())
 }
 
-/// What a test of wrong input does: something wrong, the refusal, the cure.
+/// A test of invalid input: the error, the refusal and the fix.
 pub(crate) struct Case<'a> {
-    /// Objects that are applied over the demo's before it is adopted; `kubectl` arguments, one command each.
-    pub(crate) spoil: &'a [&'a [&'a str]],
+    /// `kubectl` commands that introduce the error before the Deployment is adopted.
+    pub(crate) break_with: &'a [&'a [&'a str]],
     /// The condition's reason.
     pub(crate) reason: &'a str,
-    /// Words of its message.
+    /// Fragments of the condition's message.
     pub(crate) words: &'a [&'a str],
-    /// `kubectl` commands that put it right.
-    pub(crate) cure: &'a [&'a [&'a str]],
+    /// `kubectl` commands that fix it.
+    pub(crate) fix_with: &'a [&'a [&'a str]],
 }
 
-/// Runs a case on the demo app, under load on these ways: all requests must be answered, from first to last.
+/// Runs a case on the demo app under load on these paths. No request may fail.
 pub(crate) async fn run(space: &Space, ways: Vec<Plan>, case: Case<'_>) -> Result<(), Failure> {
-    let Case { spoil, reason, words, cure } = case;
+    let Case { break_with, reason, words, fix_with } = case;
     space.apply(POLICY).await?;
-    for command in spoil {
+    for command in break_with {
         space.kubectl(command).await?;
     }
     let loads: Vec<Running> = ways.into_iter().map(Load::start).collect();
     let trails = Trails::follow(space, "web");
     annotate(space, "web", "web").await?;
     refused(space, "web", reason, words).await?;
-    push_in_vain(space, &trails).await?;
-    let cured = Timestamp::now();
-    for command in cure {
+    push_without_start(space, &trails).await?;
+    let fixed = Timestamp::now();
+    for command in fix_with {
         space.kubectl(command).await?;
     }
-    goes_out(space, cured).await?;
-    answered(loads).await;
+    rolls_out(space, fixed).await?;
+    all_answered(loads).await;
     Ok(())
 }
 
-/// Ends these loads; none of their requests may have failed.
-pub(crate) async fn answered(loads: Vec<Running>) {
+/// Stops these loads. None of their requests may have failed.
+pub(crate) async fn all_answered(loads: Vec<Running>) {
     for load in loads {
         let record = load.stop().await;
         tell(&record);
@@ -130,7 +138,7 @@ pub(crate) async fn answered(loads: Vec<Running>) {
     }
 }
 
-/// The demo app behind its Service and its route, ready for a load on both.
+/// Serves the demo app behind its Service and its route. Returns a load plan for each.
 pub(crate) async fn served(space: &Space) -> Result<Vec<Plan>, Failure> {
     let (gateway, service) = space.serve("web", &Demo::new("web", "v1").replicas(2), RATE).await?;
     Ok(vec![gateway, service])
@@ -141,7 +149,7 @@ pub(crate) fn repository(path: &str) -> std::path::PathBuf {
     lab::paths::repository().join(path)
 }
 
-/// All documents of a YAML text.
+/// The documents of a YAML text.
 pub(crate) fn documents(text: &str) -> Result<Vec<Value>, Failure> {
     let all: Vec<Value> = serde_saphyr::from_multiple(text).map_err(|error| error.to_string())?;
     Ok(all.into_iter().filter(|document| !document.is_null()).collect())

@@ -1,16 +1,17 @@
-//! Names at the limits.
+//! Names at the length limits.
 
 use lab::load::Load;
 use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
 
-use super::{RATE, answered};
+use super::{RATE, all_answered};
 use crate::canary::ROLLOUT;
 
-/// A Deployment's name of 54 characters: its pods' generated names lose the hash, so that nothing in them tells versions apart.
+/// A Deployment name of 54 characters: generated pod names are cut and lose the hash, so they do
+/// not identify the version.
 const LONG: &str = "a-name-of-fifty-four-characters-that-leaves-no-room-ab";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn versions_are_told_apart_where_pod_names_lose_their_hash() -> Result<(), Failure> {
+async fn versions_are_distinguished_when_pod_names_have_no_hash() -> Result<(), Failure> {
     assert_eq!(LONG.len(), 54);
     Space::run("long-names", async |space| {
         let demo = Demo::new(LONG, "v1").replicas(2);
@@ -18,7 +19,8 @@ async fn versions_are_told_apart_where_pod_names_lose_their_hash() -> Result<(),
         space.apply(&Policy::new("web").step(50, 3).measured().to_string()).await?;
         space.adopt(LONG, "web").await?;
         let noticing = Load::start(gateway.clone());
-        // Half of all answers are bad, of the canary's own every one: only a query about its pods alone says 1.
+        // Half of all answers are errors, and every answer of the canary: only a query for the
+        // canary's pods returns 1.
         space.apply(&demo.clone().tag("v2").env("ERROR_RATE", "1").to_string()).await?;
         let rollout = space
             .until(LONG, "rolled back", ROLLOUT, |rollout: &Rollout| {
@@ -38,7 +40,7 @@ async fn versions_are_told_apart_where_pod_names_lose_their_hash() -> Result<(),
                 rollout.complete("v3").then_some(())
             })
             .await?;
-        answered(loads).await;
+        all_answered(loads).await;
         Ok(())
     })
     .await

@@ -1,4 +1,4 @@
-//! Deployments, Services and routes that don't fit.
+//! Deployments, Services and routes that are refused.
 
 use lab::support::{Demo, Failure, Space};
 
@@ -10,10 +10,10 @@ async fn the_strategy_recreate_is_refused() -> Result<(), Failure> {
         let ways = served(space).await?;
         let set = |patch| ["patch", "deployment", "web", "--type=merge", "-p", patch];
         let case = Case {
-            spoil: &[&set(r#"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}"#)],
+            break_with: &[&set(r#"{"spec":{"strategy":{"type":"Recreate","rollingUpdate":null}}}"#)],
             reason: "StrategyRecreate",
             words: &["Deployment web", "spec.strategy.type", "use RollingUpdate"],
-            cure: &[&set(r#"{"spec":{"strategy":{"type":"RollingUpdate"}}}"#)],
+            fix_with: &[&set(r#"{"spec":{"strategy":{"type":"RollingUpdate"}}}"#)],
         };
         run(space, ways, case).await
     })
@@ -26,10 +26,10 @@ async fn a_history_limit_of_zero_is_refused() -> Result<(), Failure> {
         let ways = served(space).await?;
         let set = |patch| ["patch", "deployment", "web", "--type=merge", "-p", patch];
         let case = Case {
-            spoil: &[&set(r#"{"spec":{"revisionHistoryLimit":0}}"#)],
+            break_with: &[&set(r#"{"spec":{"revisionHistoryLimit":0}}"#)],
             reason: "RevisionHistoryLimit",
             words: &["Deployment web", "spec.revisionHistoryLimit", "set 1 or more"],
-            cure: &[&set(r#"{"spec":{"revisionHistoryLimit":2}}"#)],
+            fix_with: &[&set(r#"{"spec":{"revisionHistoryLimit":2}}"#)],
         };
         run(space, ways, case).await
     })
@@ -41,15 +41,15 @@ async fn a_deployment_without_a_service_is_refused() -> Result<(), Failure> {
     Space::run("no-service", async |space| {
         served(space).await?;
         let case = Case {
-            spoil: &[&["delete", "service", "web"]],
+            break_with: &[&["delete", "service", "web"]],
             reason: "NoService",
             words: &["no Service", "Deployment web", "create one"],
-            cure: &[
+            fix_with: &[
                 &["create", "service", "clusterip", "web", "--tcp=80:8080"],
                 &["label", "service", "web", "made=again"],
             ],
         };
-        // Without a Service there is no way to send it requests.
+        // Without a Service no requests can be sent.
         run(space, Vec::new(), case).await
     })
     .await
@@ -64,12 +64,12 @@ async fn a_deployment_without_a_route_is_refused() -> Result<(), Failure> {
         };
         let (away, back) = (rename("elsewhere"), rename("web"));
         let case = Case {
-            spoil: &[&["patch", "httproute", "web", "--type=json", "-p", &away]],
+            break_with: &[&["patch", "httproute", "web", "--type=json", "-p", &away]],
             reason: "NoRoute",
-            words: &["no HTTPRoute names", "Deployment web (web)", "backendRefs"],
-            cure: &[&["patch", "httproute", "web", "--type=json", "-p", &back]],
+            words: &["no HTTPRoute or GRPCRoute refers to", "Deployment web (web)", "backendRefs"],
+            fix_with: &[&["patch", "httproute", "web", "--type=json", "-p", &back]],
         };
-        // The Gateway leads nowhere meanwhile; the Service's own address does.
+        // The Gateway has no route meanwhile; the Service's address works.
         run(space, ways[1..].to_vec(), case).await
     })
     .await
@@ -96,7 +96,7 @@ async fn a_service_that_another_workload_shares_is_refused() -> Result<(), Failu
         lab::support::routed(&way, crate::SOON).await?;
         let select = r#"{"spec":{"selector":{"app":"web","part":"own"}}}"#;
         let case = Case {
-            spoil: &[],
+            break_with: &[],
             reason: "ServiceShared",
             words: &[
                 "Service web",
@@ -105,7 +105,7 @@ async fn a_service_that_another_workload_shares_is_refused() -> Result<(), Failu
                 "selector app=web",
                 "Deployment web",
             ],
-            cure: &[&["patch", "service", "web", "--type=merge", "-p", select]],
+            fix_with: &[&["patch", "service", "web", "--type=merge", "-p", select]],
         };
         run(space, vec![way], case).await
     })
@@ -113,7 +113,7 @@ async fn a_service_that_another_workload_shares_is_refused() -> Result<(), Failu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_share_that_whole_numbers_can_not_express_is_refused() -> Result<(), Failure> {
+async fn a_weight_that_whole_numbers_cannot_express_is_refused() -> Result<(), Failure> {
     Space::run("odd-share", async |space| {
         let ways = served(space).await?;
         space.apply(&Demo::new("other", "v1").replicas(1).manifest(space.name())).await?;
@@ -125,10 +125,10 @@ async fn a_share_that_whole_numbers_can_not_express_is_refused() -> Result<(), F
         };
         let (odd, even) = (weights(1), weights(20));
         let case = Case {
-            spoil: &[&["patch", "httproute", "web", "--type=json", "-p", &odd]],
+            break_with: &[&["patch", "httproute", "web", "--type=json", "-p", &odd]],
             reason: "WeightNotExpressible",
             words: &["HTTPRoute web", "5% of weight 1 ", "multiply each weight of the rule's backendRefs by 20"],
-            cure: &[&["patch", "httproute", "web", "--type=json", "-p", &even]],
+            fix_with: &[&["patch", "httproute", "web", "--type=json", "-p", &even]],
         };
         run(space, ways, case).await
     })
@@ -136,15 +136,15 @@ async fn a_share_that_whole_numbers_can_not_express_is_refused() -> Result<(), F
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stranger_of_the_canary_service_s_name_is_told() -> Result<(), Failure> {
-    Space::run("stranger", async |space| {
+async fn an_unrelated_service_with_the_name_of_the_canary_service_is_refused() -> Result<(), Failure> {
+    Space::run("unrelated", async |space| {
         let ways = served(space).await?;
         let case = Case {
-            // Its selector is its own: it selects nothing of the Deployment's.
-            spoil: &[&["create", "service", "clusterip", "web-canary", "--tcp=80:8080"]],
+            // Its selector selects no pods of the Deployment.
+            break_with: &[&["create", "service", "clusterip", "web-canary", "--tcp=80:8080"]],
             reason: "Conflict",
             words: &["Service web-canary", "rename it", "steelyard.io/canary-of=web"],
-            cure: &[&["delete", "service", "web-canary"]],
+            fix_with: &[&["delete", "service", "web-canary"]],
         };
         run(space, ways, case).await
     })
@@ -159,18 +159,18 @@ async fn pods_with_readiness_gates_are_refused() -> Result<(), Failure> {
         let loads: Vec<_> = ways.into_iter().map(lab::load::Load::start).collect();
         let trails = lab::support::Trails::follow(space, "web");
         space.adopt("web", "web").await?;
-        // The template that has them is held like any other, and is the one that is refused.
+        // The template with the gates is held, and it is the one that is refused.
         let add =
             r#"{"spec":{"template":{"spec":{"readinessGates":[{"conditionType":"example.com/ready"}]}}}}"#;
         space.kubectl(&["patch", "deployment", "web", "--type=merge", "-p", add]).await?;
-        let words = ["Deployment web", "spec.template.spec.readinessGates", "leave it out"];
+        let words = ["Deployment web", "spec.template.spec.readinessGates", "remove it"];
         super::refused(space, "web", "ReadinessGates", &words).await?;
-        super::push_in_vain(space, &trails).await?;
-        let cured = jiff::Timestamp::now();
+        super::push_without_start(space, &trails).await?;
+        let fixed = jiff::Timestamp::now();
         let remove = r#"{"spec":{"template":{"spec":{"readinessGates":null}}}}"#;
         space.kubectl(&["patch", "deployment", "web", "--type=merge", "-p", remove]).await?;
-        super::goes_out(space, cured).await?;
-        super::answered(loads).await;
+        super::rolls_out(space, fixed).await?;
+        super::all_answered(loads).await;
         Ok(())
     })
     .await

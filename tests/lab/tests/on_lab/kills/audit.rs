@@ -1,4 +1,4 @@
-//! The API server's audit log: who wrote what, and when.
+//! The API server's audit log: who wrote what and when.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -7,44 +7,44 @@ use jiff::Timestamp;
 use lab::support::Failure;
 use serde_json::Value;
 
-/// The end of the audit log, from a moment on.
+/// The audit log from a given time on.
 pub(crate) struct Audit {
     file: PathBuf,
     from: u64,
 }
 
-/// A write that the API server carried out, or refused.
+/// A write that the API server executed or refused.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
-    /// When it was asked for.
+    /// When the request was received.
     pub(crate) at: Timestamp,
-    /// The pod whose token it came with.
+    /// The pod whose token it used.
     pub(crate) pod: String,
     /// The verb.
     pub(crate) verb: String,
-    /// Plural of the kind, and the subresource if there is one: `rollouts/status`.
+    /// The plural of the kind, and the subresource if there is one: `rollouts/status`.
     pub(crate) resource: String,
     /// `NAMESPACE/NAME`.
     pub(crate) object: String,
-    /// The answer's HTTP status.
+    /// The HTTP status of the response.
     pub(crate) code: u64,
 }
 
 impl Audit {
-    /// From now on.
+    /// The log from now on.
     pub(crate) fn begin() -> Result<Self, Failure> {
         let file = PathBuf::from(std::env::var("LAB_DIR")?).join("audit.log");
         let from = std::fs::metadata(&file)?.len();
         Ok(Self { file, from })
     }
 
-    /// All writes of Steelyard's service account since, rehearsals left out.
+    /// All writes of Steelyard's service account since then, without dry runs.
     pub(crate) fn writes(&self) -> Result<Vec<Entry>, Failure> {
         let mut file = std::fs::File::open(&self.file)?;
         file.seek(SeekFrom::Start(self.from))?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        // The last line may be half written.
+        // The last line may be incomplete.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let entries = whole.lines().filter_map(|line| entry(&serde_json::from_str(line).ok()?));
         Ok(entries.collect())

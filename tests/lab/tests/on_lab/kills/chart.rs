@@ -1,4 +1,4 @@
-//! `helm upgrade` and `helm uninstall` with rollouts in flight, and an installation after it.
+//! `helm upgrade` and `helm uninstall` during rollouts, and an installation afterwards.
 
 use std::collections::BTreeMap;
 
@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use super::app::App;
 use super::audit::Audit;
 use super::controller::{Controller, helm};
-use super::odd::{Mood, Odd};
+use super::fake_prometheus::{Answer, FakePrometheus};
 use crate::canary::{held, restarts};
 use crate::{SOON, pods_of};
 
-/// Requests per second and way.
+/// Requests per second on each path.
 const RATE: f64 = 25.0;
 
-/// Every `spec` that Steelyard might write, by kind and name.
+/// Every `spec` that Steelyard can write, by kind and name.
 async fn specs(space: &Space) -> Result<BTreeMap<String, Value>, Failure> {
     let mut specs = BTreeMap::new();
     let params = ListParams::default();
@@ -40,25 +40,25 @@ async fn specs(space: &Space) -> Result<BTreeMap<String, Value>, Failure> {
     Ok(specs)
 }
 
-/// Waits until an application waits for an answer of its metric, with a quarter of its traffic on the canary.
-async fn stands(app: &App<'_>) -> Result<(), Failure> {
+/// Waits until an application waits for its metric, with 25 % of its traffic on the canary.
+async fn waits_at_25(app: &App<'_>) -> Result<(), Failure> {
     app.until("waiting at 25", |rollout: &Rollout| {
         let waits = rollout.text("/waiting/reason") == "MetricsUnavailable";
-        (waits && rollout.status["weight"].as_u64() == Some(25)).then_some(())
+        (waits && rollout.weight() == Some(25)).then_some(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_an_upgrade_in_the_middle_of_a_rollout_writes_nothing_but_the_epoch() -> Result<(), Failure> {
+async fn alone_an_upgrade_during_a_rollout_writes_only_the_epoch() -> Result<(), Failure> {
     Space::run("upgrade", async |space| {
-        let odd = Odd::serve([("web".to_owned(), Mood::Status(503))]).await?;
+        let odd = FakePrometheus::serve([("web".to_owned(), Answer::Status(503))]).await?;
         Controller::with(space, &[], async |controller| {
             let steps = |name: &str| Policy::new(name).step(25, 1).step(60, 2).measured_by("odd");
             let app = App::start(space, "web", 2, steps("web"), RATE).await?;
             let idle = App::start(space, "idle", 2, steps("idle"), RATE).await?;
             app.push(&app.demo.clone().tag("v2")).await?;
-            stands(&app).await?;
+            waits_at_25(&app).await?;
             let (before, leader) = (specs(space).await?, controller.leader().await?);
             let epoch = app.rollout().await?.status["epoch"].as_u64();
 
@@ -68,11 +68,11 @@ async fn alone_an_upgrade_in_the_middle_of_a_rollout_writes_nothing_but_the_epoc
                 .await?;
             let next = controller.after(&leader).await?;
             assert_ne!(next.pod, leader.pod, "another pod leads");
-            app.until("the new term's epoch", |rollout| {
+            app.until("the new leadership epoch", |rollout| {
                 (rollout.status["epoch"].as_u64() > epoch).then_some(())
             })
             .await?;
-            stands(&app).await?;
+            waits_at_25(&app).await?;
             assert_eq!(specs(space).await?, before, "no spec was changed");
             let writes: Vec<_> = audit.writes()?.into_iter().filter(|write| write.code < 300).collect();
             let allowed = ["leases", "rollouts/status", "events", "httproutes", "services", "replicasets"];
@@ -84,8 +84,8 @@ async fn alone_an_upgrade_in_the_middle_of_a_rollout_writes_nothing_but_the_epoc
                 .iter()
                 .filter(|write| !["leases", "events"].contains(&write.resource.as_str()))
                 .collect();
-            tell(format_args!("writes for one rollout in flight: {}", stamps.len()));
-            odd.heal();
+            tell(format_args!("writes for one rollout in progress: {}", stamps.len()));
+            odd.answer_normally();
             app.completes("v2").await?;
             app.stop().await.nothing_failed("web");
             idle.stop().await.nothing_failed("idle");
@@ -96,7 +96,7 @@ async fn alone_an_upgrade_in_the_middle_of_a_rollout_writes_nothing_but_the_epoc
     .await
 }
 
-/// What must be so of a Deployment that Steelyard has left.
+/// Checks a Deployment after Steelyard was uninstalled.
 async fn left(space: &Space, name: &str, pods: &[String], paused: bool) -> Result<(), Failure> {
     let deployment = space.api::<Deployment>().get(name).await?;
     assert_eq!(deployment.spec.as_ref().and_then(|spec| spec.paused).unwrap_or(false), paused, "{name}");
@@ -109,9 +109,10 @@ async fn left(space: &Space, name: &str, pods: &[String], paused: bool) -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn alone_uninstalling_drains_what_is_in_flight_and_installing_adopts_it_again() -> Result<(), Failure> {
+async fn alone_an_uninstall_withdraws_rollouts_and_an_install_adopts_the_deployments_again()
+-> Result<(), Failure> {
     Space::run("uninstall", async |space| {
-        let _odd = Odd::serve([("step".to_owned(), Mood::Status(503))]).await?;
+        let _odd = FakePrometheus::serve([("step".to_owned(), Answer::Status(503))]).await?;
         Controller::with(space, &[], async |controller| {
             let step = Policy::new("step").step(25, 1).step(60, 2).measured_by("odd");
             let back = Policy::new("back").step(25, 5).measured();
@@ -123,11 +124,11 @@ async fn alone_uninstalling_drains_what_is_in_flight_and_installing_adopts_it_ag
             );
             step.push(&step.demo.clone().tag("v2")).await?;
             back.push(&Demo::new("back", "v2").replicas(2).env("ERROR_RATE", "1")).await?;
-            stands(&step).await?;
+            waits_at_25(&step).await?;
             back.rolls_back().await?;
             let mut pods = BTreeMap::new();
             for name in ["step", "back", "idle"] {
-                // Those of stable: the canary's are to go.
+                // Stable's pods only: the canary's pods are removed.
                 let own = space.api::<k8s_openapi::api::core::v1::Pod>();
                 let all = own.list(&ListParams::default().labels(&format!("app={name}"))).await?;
                 let of = |pod: &k8s_openapi::api::core::v1::Pod| {
@@ -142,21 +143,21 @@ async fn alone_uninstalling_drains_what_is_in_flight_and_installing_adopts_it_ag
             let values = controller.values().await?;
             let began = Timestamp::now();
             let uninstall = ["uninstall", "steelyard", "-n", lab::steelyard::NAMESPACE, "--wait"];
-            let (_, told) = helm(&uninstall).await?;
-            assert!(told.contains("/step: was Stepping at 25 %: v1 serves all traffic"), "{told}");
-            tell(format_args!("uninstalled in {:#}:\n{told}", Timestamp::now() - began));
+            let (_, output) = helm(&uninstall).await?;
+            assert!(output.contains("/step: was Stepping at 25%: v1 serves all traffic"), "{output}");
+            tell(format_args!("uninstalled in {:#}:\n{output}", Timestamp::now() - began));
             for (name, paused) in [("step", true), ("back", true), ("idle", false)] {
                 left(space, name, &pods[name], paused).await?;
             }
             let rollouts = space.api::<Rollout>().list(&ListParams::default()).await?;
             assert!(rollouts.items.is_empty(), "{rollouts:?}");
-            step.as_it_was().await?;
-            back.as_it_was().await?;
-            idle.as_it_was().await?;
+            step.is_restored().await?;
+            back.is_restored().await?;
+            idle.is_restored().await?;
             let sets = space.api::<ReplicaSet>().list(&ListParams::default()).await?;
             let ours = sets.iter().filter(|set| set.labels().contains_key("steelyard.io/rollout")).count();
             assert_eq!(ours, 0, "no ReplicaSet of Steelyard's is left");
-            nothing_blocks(space).await?;
+            admission_is_gone(space).await?;
 
             controller.reset(&values).await?;
             for name in ["step", "back", "idle"] {
@@ -167,11 +168,11 @@ async fn alone_uninstalling_drains_what_is_in_flight_and_installing_adopts_it_ag
                     .await?;
                 left(space, name, &pods[name], name != "idle").await?;
             }
-            // Stable's own template is the way out of a pause, as it is of a hold.
+            // A push of stable's template ends a pause, as it ends a hold.
             step.push(&step.demo).await?;
-            step.until("stable and let go", |rollout| rollout.complete("v1").then_some(())).await?;
+            step.until("stable and released", |rollout| rollout.complete("v1").then_some(())).await?;
             let deployment = space.api::<Deployment>().get("step").await?;
-            assert_eq!(held(&deployment), Some(false), "let go");
+            assert_eq!(held(&deployment), Some(false), "released");
             assert_eq!(pods_of(space, "step", 2).await?, pods["step"], "no pod was started");
             step.stop().await.nothing_failed("step");
             back.stop().await.only_bad_answers("back");
@@ -183,25 +184,25 @@ async fn alone_uninstalling_drains_what_is_in_flight_and_installing_adopts_it_ag
     .await
 }
 
-/// Without Steelyard its admission holds nothing and forbids nothing.
-async fn nothing_blocks(space: &Space) -> Result<(), Failure> {
+/// Checks that nothing of Steelyard's admission is left.
+async fn admission_is_gone(space: &Space) -> Result<(), Failure> {
     let params = ListParams::default().labels("app.kubernetes.io/name=steelyard");
     let validating = Api::<ValidatingAdmissionPolicy>::all(space.client()).list(&params).await?;
     assert!(validating.items.is_empty(), "{validating:?}");
     let mutating =
         ["get", "mutatingadmissionpolicies", "-l", "app.kubernetes.io/name=steelyard", "-o", "name"];
     assert_eq!(space.kubectl(&mutating).await?, "", "no MutatingAdmissionPolicy");
-    // What is tried is not stored.
+    // A dry run stores nothing.
     let dry = "--dry-run=server";
-    freed(space, &["patch", "deployment", "step", dry, "-o", "json", "-p", UNPAUSE]).await?;
-    freed(space, &["set", "image", "deployment/idle", "app=demo:v3", dry, "-o", "json"]).await
+    not_paused(space, &["patch", "deployment", "step", dry, "-o", "json", "-p", UNPAUSE]).await?;
+    not_paused(space, &["set", "image", "deployment/idle", "app=demo:v3", dry, "-o", "json"]).await
 }
 
-/// Tries until the Deployment that would come of it isn't paused: the API server goes on with a policy that was deleted for
-/// a moment, and no event says when it has forgotten it.
-async fn freed(space: &Space, tried: &[&str]) -> Result<(), Failure> {
-    asked(&format!("nothing held any more: {tried:?}"), SOON, async || {
-        // A policy that still stands may also deny it.
+/// Retries until the resulting Deployment is not paused: the API server applies a deleted policy a
+/// little longer, and no event reports when it stops.
+async fn not_paused(space: &Space, tried: &[&str]) -> Result<(), Failure> {
+    asked(&format!("no longer held: {tried:?}"), SOON, async || {
+        // A policy that is still in effect may also deny the write.
         let Ok(answer) = space.kubectl(tried).await else { return Ok(None) };
         let made: Value = serde_json::from_str(&answer)?;
         Ok((made["spec"]["paused"] != json!(true)).then_some(()))
@@ -209,5 +210,5 @@ async fn freed(space: &Space, tried: &[&str]) -> Result<(), Failure> {
     .await
 }
 
-/// `kubectl rollout resume` knows no rehearsal; this is what it sends.
+/// `kubectl rollout resume` has no dry run; this is the patch that it sends.
 const UNPAUSE: &str = r#"{"spec":{"paused":null}}"#;

@@ -1,4 +1,4 @@
-//! Steelyard's own pods, and the settings of its chart, for tests that disturb them.
+//! Steelyard's pods and the values of its chart, for tests that disturb them.
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::PathBuf;
@@ -18,15 +18,15 @@ use tokio::process::Command;
 
 use crate::holds;
 
-/// How long a new process may take until it leads: a lease of fifteen seconds, and a busy machine.
-pub(crate) const LEADS: Duration = Duration::from_secs(40);
-/// How long an upgrade of the chart may take.
+/// The longest time until a new process leads: a lease of fifteen seconds, and a busy machine.
+pub(crate) const LEADER: Duration = Duration::from_secs(40);
+/// The longest time of an upgrade of the chart.
 const UPGRADE: Duration = Duration::from_mins(1);
 
 /// A process that holds the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Leader {
-    /// The whole identity, `POD_RANDOM`: two processes in one pod differ in it.
+    /// The whole identity, `POD_RANDOM`, which differs between two processes in one pod.
     pub(crate) identity: String,
     /// Its pod.
     pub(crate) pod: String,
@@ -39,13 +39,13 @@ pub(crate) struct Controller {
 }
 
 impl Controller {
-    /// The one that takes care of a test's namespace.
+    /// The controller that manages a test's namespace.
     pub(crate) fn of(space: &Space) -> Self {
         Self { space: space.beside(NAMESPACE) }
     }
 
-    /// Runs `body` with some of the chart's values changed, by helm's own arguments for it, and puts all of them back
-    /// whatever comes of it.
+    /// Runs `body` with some of the chart's values changed by Helm arguments. Restores all values
+    /// in any case.
     pub(crate) async fn with<F>(space: &Space, args: &[&str], body: F) -> Result<(), Failure>
     where
         F: AsyncFnOnce(&Self) -> Result<(), Failure>,
@@ -70,7 +70,7 @@ impl Controller {
         Ok(serde_json::from_str(&text)?)
     }
 
-    /// Installs or upgrades the chart with these values alone, and waits until it runs.
+    /// Installs or upgrades the chart with exactly these values, and waits until it runs.
     pub(crate) async fn reset(&self, values: &Value) -> Result<(), Failure> {
         let file = std::env::temp_dir().join(format!("steelyard-values-{}.json", std::process::id()));
         std::fs::write(&file, values.to_string())?;
@@ -79,7 +79,7 @@ impl Controller {
         done
     }
 
-    /// Runs `helm upgrade --install`, and waits until exactly the pods that it asks for are there.
+    /// Runs `helm upgrade --install`, and waits until only the pods of the new revision exist.
     pub(crate) async fn upgrade(&self, args: &[&str]) -> Result<(), Failure> {
         let chart = chart().display().to_string();
         let base = ["upgrade", "--install", "steelyard", &chart, "-n", NAMESPACE, "--create-namespace"];
@@ -91,12 +91,12 @@ impl Controller {
             .await?)
     }
 
-    /// Who holds the lease now.
+    /// The process that holds the lease.
     pub(crate) async fn leader(&self) -> Result<Leader, Failure> {
-        self.leads("a leader", LEADS, |_| true).await
+        self.leads("a leader", LEADER, |_| true).await
     }
 
-    /// Waits until a process leads that `fits`.
+    /// Waits until a process leads for which `fits` returns true.
     pub(crate) async fn leads(
         &self,
         what: &str,
@@ -110,19 +110,21 @@ impl Controller {
         Ok(found)
     }
 
-    /// Waits until another process than this one leads.
+    /// Waits until a process other than this one leads.
     pub(crate) async fn after(&self, leader: &Leader) -> Result<Leader, Failure> {
         let what = format!("another leader than {}", leader.identity);
-        self.leads(&what, LEADS, |other| other.identity != leader.identity).await
+        self.leads(&what, LEADER, |other| other.identity != leader.identity).await
     }
 
-    /// Kills a pod's process (SIGKILL). The node agent starts it again: at once the first time, then ever later.
+    /// Kills a pod's process (SIGKILL). The node agent restarts it: at once the first time, then
+    /// with increasing delays.
     pub(crate) async fn kill(&self, pod: &str) -> Result<Timestamp, Failure> {
         self.space.fault(Fault::Kill, pod).await?;
         Ok(Timestamp::now())
     }
 
-    /// Kills a pod's process, and removes the pod: its successor is another pod, with another identity.
+    /// Kills a pod's process and deletes the pod, so that another pod with another identity
+    /// replaces it.
     pub(crate) async fn kill_for_good(&self, pod: &str) -> Result<Timestamp, Failure> {
         let killed = self.kill(pod).await?;
         let now = DeleteParams::default().grace_period(0);
@@ -130,13 +132,14 @@ impl Controller {
         Ok(killed)
     }
 
-    /// Waits until this many of Steelyard's pods are ready, and none is ending; gives their names.
+    /// Waits until this many of Steelyard's pods are ready and none is terminating. Returns their
+    /// names.
     pub(crate) async fn pods(&self, count: usize) -> Result<Vec<String>, Failure> {
         let which = kube::runtime::watcher::Config::default().labels("app.kubernetes.io/name=steelyard");
         let what = format!("{count} ready pods of Steelyard");
         let pods = self
             .space
-            .until_all(which, &what, LEADS, |pods: &std::collections::BTreeMap<String, Pod>| {
+            .until_all(which, &what, LEADER, |pods: &std::collections::BTreeMap<String, Pod>| {
                 let fit = |pod: &Pod| holds(pod, "Ready") && pod.metadata.deletion_timestamp.is_none();
                 (pods.len() == count && pods.values().all(fit)).then(|| pods.keys().cloned().collect())
             })
@@ -156,7 +159,7 @@ pub(crate) fn chart() -> PathBuf {
     lab::paths::repository().join("charts/steelyard")
 }
 
-/// Runs helm; gives its result, and what it told beside it.
+/// Runs Helm. Returns its standard output and standard error.
 pub(crate) async fn helm(args: &[&str]) -> Result<(String, String), Failure> {
     let output = Command::new("helm").args(args).kill_on_drop(true).output().await?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

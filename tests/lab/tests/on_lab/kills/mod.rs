@@ -1,11 +1,11 @@
-//! Steelyard and what it leans on, killed, frozen, restarted and exchanged while rollouts are in flight.
+//! Steelyard and its dependencies are killed, frozen, restarted and replaced during rollouts.
 
 mod answers;
 mod app;
 mod audit;
 mod chart;
 pub(crate) mod controller;
+mod fake_prometheus;
 mod leaders;
-mod odd;
 mod outages;
 mod process;

@@ -1,9 +1,9 @@
-//! Who set an intent is what the API server knows, not what the write says.
+//! The API server's user name is recorded for an intent, whatever the write says.
 
 use lab::support::{Failure, Rollout, Space, SupportError};
 use serde_json::{Value, json};
 
-/// A Rollout that no Deployment has: nothing acts on it.
+/// A Rollout without a Deployment: nothing acts on it.
 const BARE: &str = "apiVersion: steelyard.io/v1alpha1
 kind: Rollout
 metadata: {name: bare}
@@ -19,7 +19,7 @@ subjects:
 - {apiGroup: rbac.authorization.k8s.io, kind: User, name: bob}
 ";
 
-/// Merges a patch of the spec into the Rollout as this person; gives the spec after it.
+/// Patches the Rollout's spec as this person. Returns the new spec.
 async fn merge(space: &Space, person: &str, spec: Value) -> Result<Value, Failure> {
     let (user, patch) = (format!("--as={person}"), json!({"spec": spec}).to_string());
     space.kubectl(&["patch", "sro", "bare", &user, "--type=merge", "-p", &patch]).await?;
@@ -27,12 +27,12 @@ async fn merge(space: &Space, person: &str, spec: Value) -> Result<Value, Failur
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_can_sign_with_another_s_name() -> Result<(), Failure> {
+async fn no_user_can_set_an_intent_under_another_name() -> Result<(), Failure> {
     Space::run("by", async |space| {
         space.apply(PEOPLE).await?;
         space.apply(BARE).await?;
         let spec = space.api::<Rollout>().get("bare").await?.spec;
-        assert_eq!(spec["abort"]["by"], "lab:admin", "who creates an intent sets it");
+        assert_eq!(spec["abort"]["by"], "lab:admin", "the creator of an intent is recorded");
 
         let spec = merge(space, "alice", json!({"pause": {"revision": "r1"}})).await?;
         assert_eq!(spec["pause"]["by"], "alice");
@@ -42,14 +42,14 @@ async fn nobody_can_sign_with_another_s_name() -> Result<(), Failure> {
             json!({"pause": {"revision": "r1"}, "promote": {"revision": "r1", "step": 2, "by": "alice"}}),
         )
         .await?;
-        assert_eq!(spec["pause"]["by"], "alice", "what stays as it was keeps who set it");
-        assert_eq!(spec["promote"]["by"], "bob", "the name is the caller's, whatever the write says");
+        assert_eq!(spec["pause"]["by"], "alice", "an unchanged intent keeps its author");
+        assert_eq!(spec["promote"]["by"], "bob", "the caller is recorded, whatever the write says");
         let spec = merge(space, "bob", json!({"pause": {"by": "eve"}})).await?;
-        assert_eq!(spec["pause"]["by"], "alice", "the name alone can't be changed");
+        assert_eq!(spec["pause"]["by"], "alice", "the author alone can't be changed");
         let spec = merge(space, "bob", json!({"pause": {"by": null}})).await?;
-        assert_eq!(spec["pause"]["by"], "alice", "nor taken off");
+        assert_eq!(spec["pause"]["by"], "alice", "the author can't be removed");
         let spec = merge(space, "bob", json!({"pause": {"revision": "r2"}})).await?;
-        assert_eq!(spec["pause"]["by"], "bob", "another intent is another person's");
+        assert_eq!(spec["pause"]["by"], "bob", "a changed intent gets a new author");
         assert_eq!(spec["promote"]["step"], 2);
         let spec = merge(space, "alice", json!({"promote": {"step": 3}})).await?;
         assert_eq!((&spec["promote"]["by"], &spec["abort"]["by"]), (&"alice".into(), &"lab:admin".into()));
@@ -60,9 +60,12 @@ async fn nobody_can_sign_with_another_s_name() -> Result<(), Failure> {
             .await?;
         let spec = space.api::<Rollout>().get("bare").await?.spec;
         assert_eq!(spec["skip"]["by"], "lab:admin", "a field that is null is no intent: {spec}");
-        let nobody: Result<String, SupportError> =
+        let refused: Result<String, SupportError> =
             space.kubectl(&["patch", "sro", "bare", "--as=eve", "--type=merge", "-p", "{}"]).await;
-        assert!(nobody.is_err_and(|error| error.to_string().contains("forbidden")), "eve has no role");
+        assert!(
+            refused.is_err_and(|error| error.to_string().contains("forbidden")),
+            "eve has no permissions"
+        );
         Ok(())
     })
     .await

@@ -1,4 +1,4 @@
-//! What people see and do: `kubectl steelyard`, plain kubectl, and who is written down for it.
+//! What users see and do with `kubectl steelyard` and plain kubectl, and who is recorded for it.
 
 mod by;
 mod plain;
@@ -6,7 +6,7 @@ mod see;
 mod steer;
 mod wait;
 
-pub(crate) use steer::told;
+pub(crate) use steer::event_notes;
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,12 +14,12 @@ use std::time::Duration;
 use lab::support::{Demo, Failure, Policy, Rollout, Space, SupportError};
 use tokio::process::Command;
 
-/// How long a step of a test may take on a busy machine.
+/// The longest time of a step of a test, on a busy machine.
 const LIMIT: Duration = Duration::from_mins(2);
-/// A hold, in seconds, that no test sees the end of.
+/// A step duration, in seconds, that outlasts every test.
 const LONG: u8 = 200;
 
-/// What a command printed, and how it ended.
+/// The output and the exit code of a command.
 #[derive(Debug)]
 pub(crate) struct Ran {
     code: Option<i32>,
@@ -28,12 +28,12 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// What it printed, if it ended with code 0.
+    /// Returns the output if the exit code is 0.
     pub(crate) fn good(self) -> Result<String, Failure> {
         if self.code == Some(0) { Ok(self.out) } else { Err(format!("{self:?}").into()) }
     }
 
-    /// Checks that it ended with this code and that its error says so much.
+    /// Checks the exit code and that the error output contains `word`.
     #[track_caller]
     fn refused(&self, code: i32, word: &str) {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -41,7 +41,7 @@ impl Ran {
     }
 }
 
-/// `kubectl steelyard` with these arguments, in the namespace, by way of kubectl.
+/// `kubectl steelyard` with these arguments, run through kubectl in the namespace.
 fn command(space: &Space, args: &[&str]) -> Command {
     let mut command = Command::new("kubectl");
     command.arg("steelyard").args(args).args(["-n", space.name()]);
@@ -49,14 +49,15 @@ fn command(space: &Space, args: &[&str]) -> Command {
     command
 }
 
-/// Runs `kubectl steelyard` to its end.
+/// Runs `kubectl steelyard` and waits for its exit.
 pub(crate) async fn plugin(space: &Space, args: &[&str]) -> Result<Ran, Failure> {
     let output = tokio::time::timeout(LIMIT, command(space, args).output()).await??;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Ok(Ran { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) })
 }
 
-/// Deployment `web`, three pods of v1, adopted with this policy; and Alice, who may edit in the namespace.
+/// Deployment `web`, two pods of v1, adopted with this policy; and user Alice, who may edit in the
+/// namespace.
 pub(crate) async fn adopted(space: &Space, policy: &str) -> Result<Demo, Failure> {
     let demo = Demo::new("web", "v1").replicas(2);
     space.apply(&demo.manifest(space.name())).await?;
@@ -74,9 +75,12 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: edit}
 subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: alice}]
 ";
 
-/// A policy of these steps: weight in percent, hold in seconds.
+/// A policy of these steps: weight in percent, duration in seconds.
 fn policy(steps: &[(u8, u8)]) -> String {
-    steps.iter().fold(Policy::new("web"), |policy, (weight, hold)| policy.step(*weight, *hold)).to_string()
+    steps
+        .iter()
+        .fold(Policy::new("web"), |policy, (weight, duration)| policy.step(*weight, *duration))
+        .to_string()
 }
 
 /// Pushes a version.
@@ -85,7 +89,7 @@ pub(crate) async fn push(space: &Space, tag: &str) -> Result<(), SupportError> {
     space.kubectl(&["set", "image", "deployment/web", &image]).await.map(drop)
 }
 
-/// Waits for something in the status of `web`; gives the Rollout.
+/// Waits until `found` returns true for the Rollout of `web`. Returns it.
 pub(crate) async fn status(
     space: &Space,
     what: &str,
@@ -97,5 +101,5 @@ pub(crate) async fn status(
 /// Waits until the rollout of `web` measures at this weight.
 async fn at(space: &Space, weight: u64) -> Result<Rollout, SupportError> {
     let what = format!("the Hold at {weight} %");
-    status(space, &what, |r| r.status["weight"] == weight && r.text("/waiting/reason") == "Hold").await
+    status(space, &what, |r| r.weight() == Some(weight) && r.text("/waiting/reason") == "StepDuration").await
 }

@@ -1,4 +1,4 @@
-//! What docs/plugin.md says about kubectl alone: each of its lines, run on a real rollout.
+//! The commands of docs/plugin.md for kubectl alone, each run on a real rollout.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use super::{LIMIT, LONG, adopted, at, policy, push, status};
 
 const PAGE: &str = include_str!("../../../../../docs/plugin.md");
 
-/// What sets the variables of the lines, and each line by the plugin's command beside it.
+/// The commands that set the variables, and each command by the plugin's command beside it.
 fn lines() -> (String, BTreeMap<&'static str, &'static str>) {
     let part = PAGE.split("## The same with kubectl alone").nth(1).unwrap_or_default();
     let variables = part.split("```").nth(1).unwrap_or_default().trim_start_matches("sh").to_owned();
@@ -24,7 +24,7 @@ fn lines() -> (String, BTreeMap<&'static str, &'static str>) {
     (variables, rows.collect())
 }
 
-/// Runs lines of a shell in the namespace; gives what they printed.
+/// Runs shell commands in the namespace. Returns their output.
 async fn shell(space: &Space, kubeconfig: &str, lines: &str) -> Result<String, Failure> {
     let mut command = Command::new("bash");
     command.args(["-euo", "pipefail", "-c", lines]).env("KUBECONFIG", kubeconfig);
@@ -35,26 +35,26 @@ async fn shell(space: &Space, kubeconfig: &str, lines: &str) -> Result<String, F
     if output.status.success() { Ok(text) } else { Err(format!("{}: {lines}: {error}", space.name()).into()) }
 }
 
-/// Puts the page's completion program in place and asks kubectl, as a shell's completion does, what could stand next.
+/// Installs the page's completion program and requests completions from kubectl, as a shell does.
 async fn completes(space: &Space, folder: &Path, kubeconfig: &str) -> Result<(), Failure> {
     let part = PAGE.split("## Completion").nth(1).unwrap_or_default();
     let program = part.split("```sh\n").nth(1).and_then(|text| text.split("```").next()).unwrap_or_default();
     let path = folder.join("kubectl_complete-steelyard");
     std::fs::write(&path, program)?;
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
-    let asked =
+    let complete =
         format!("PATH={}:$PATH kubectl __complete steelyard explain '' 2>/dev/null", folder.display());
-    let offered = shell(space, kubeconfig, &asked).await?;
+    let offered = shell(space, kubeconfig, &complete).await?;
     assert_eq!(offered, "web\n:4\n");
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_line_of_the_page_does_what_it_says() -> Result<(), Failure> {
+async fn every_command_of_the_page_works() -> Result<(), Failure> {
     let (variables, lines) = lines();
     assert_eq!(lines.len(), 12, "{lines:?}");
     Space::run("plain-kubectl", async |space| {
-        // The page's lines name no namespace: a kubeconfig of this test's own does.
+        // The page's commands name no namespace, so a kubeconfig sets it.
         let folder = std::env::temp_dir().join(space.name());
         std::fs::create_dir_all(&folder)?;
         let kubeconfig = folder.join("config").display().to_string();
@@ -72,7 +72,7 @@ async fn every_line_of_the_page_does_what_it_says() -> Result<(), Failure> {
         assert!(run("get web").await?.contains("Stepping"));
         completes(space, &folder, &kubeconfig).await?;
         assert!(run("list -A").await?.contains(space.name()));
-        assert!(run("explain web").await?.contains("holding 25 % and measuring"));
+        assert!(run("explain web").await?.contains("weight is 25%; waiting"));
         run("pause web").await?;
         run("promote web").await?;
         status(space, "paused", |rollout| rollout.text("/waiting/reason") == "Paused").await?;

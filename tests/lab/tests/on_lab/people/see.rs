@@ -1,4 +1,4 @@
-//! Seeing: get, list, explain, history, and what kubectl prints.
+//! Commands that read: get, list, explain, history, and what kubectl prints.
 
 use std::process::Stdio;
 
@@ -8,32 +8,35 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::{LIMIT, LONG, adopted, at, command, plugin, policy, push, status};
 
-/// A metric that never has a value, looked at every second.
+/// A metric without data, measured every second.
 const SILENT: &str = r#"apiVersion: steelyard.io/v1alpha1
 kind: RolloutPolicy
 metadata: {name: web}
 spec:
-  strategy: {canary: {steps: [{weight: 25, hold: 1s}]}}
+  strategy: {canary: {steps: [{weight: 25, duration: 1s}]}}
   traffic: {gatewayAPI: {}}
   deadline: 2m
   analysis:
     settle: 1s
     interval: 1s
     metrics:
-    - {name: silent, query: 'sum(no_such_series{namespace="$namespace",pod=~"$canary_pods"})', min: 0.99}
+    - name: silent
+      query: 'sum(no_such_series{namespace="$namespace",pod=~"$canary_pods"})'
+      min: 0.99
+      maxSampleAge: 2s
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn explain_says_what_a_step_without_data_waits_for() -> Result<(), Failure> {
+async fn explain_reports_what_a_step_without_data_waits_for() -> Result<(), Failure> {
     Space::run("explain", async |space| {
         adopted(space, SILENT).await?;
         push(space, "v2").await?;
         let rollout = status(space, "Inconclusive", |r| r.text("/waiting/reason") == "Inconclusive").await?;
-        let said = plugin(space, &["explain", "web"]).await?.good()?;
+        let output = plugin(space, &["explain", "web"]).await?.good()?;
         let pods = format!(r#"pod=~"{}-["#, rollout.text("/canary/replicaSet"));
         let query = format!(r#"sum(no_such_series{{namespace="{}",{pods}"#, space.name());
         for word in [
-            "It waits for Inconclusive",
+            "Waiting: Inconclusive",
             "(for ",
             ", until ",
             "Metric silent: no data, min 0.99",
@@ -42,7 +45,7 @@ async fn explain_says_what_a_step_without_data_waits_for() -> Result<(), Failure
             "kubectl steelyard promote web",
             "kubectl steelyard abort web",
         ] {
-            assert!(said.contains(word), "{word:?} in\n{said}");
+            assert!(output.contains(word), "{word:?} in\n{output}");
         }
         let json: Value =
             serde_json::from_str(&plugin(space, &["explain", "web", "-o", "json"]).await?.good()?)?;
@@ -55,7 +58,7 @@ async fn explain_says_what_a_step_without_data_waits_for() -> Result<(), Failure
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn get_follows_a_rollout_and_shows_it_as_a_tree_and_as_data() -> Result<(), Failure> {
+async fn get_watches_a_rollout_and_prints_a_tree_and_json() -> Result<(), Failure> {
     Space::run("get", async |space| {
         adopted(space, &policy(&[(25, LONG)])).await?;
         let mut child = command(space, &["get", "web", "-w"]).stdout(Stdio::piped()).spawn()?;
@@ -66,11 +69,11 @@ async fn get_follows_a_rollout_and_shows_it_as_a_tree_and_as_data() -> Result<()
         at(space, 25).await?;
         let followed = async {
             while let Some(line) = lines.next_line().await? {
-                if line.contains("Stepping  1/1  25 %  stable v1 2/2  canary v2 1/1") {
+                if line.contains("Stepping  1/1  25%  stable v1 2/2  canary v2 1/1") {
                     return Ok(());
                 }
             }
-            Err(Failure::from("get -w ended by itself"))
+            Err(Failure::from("get -w exited"))
         };
         tokio::time::timeout(LIMIT, followed).await??;
         child.kill().await?;
@@ -78,17 +81,17 @@ async fn get_follows_a_rollout_and_shows_it_as_a_tree_and_as_data() -> Result<()
         let tree = plugin(space, &["get", "deployment/web"]).await?.good()?;
         for word in [
             "Stepping, step 1 of 1",
-            "25 % asked",
+            "25% desired",
             "├── stable  v1",
             "└── canary  v2",
             "1/1 ready",
-            "25 % of the traffic",
+            "25% of the traffic",
         ] {
             assert!(tree.contains(word), "{word:?} in\n{tree}");
         }
         let yaml: Value =
             serde_saphyr::from_str(&plugin(space, &["get", "web", "-o", "yaml"]).await?.good()?)?;
-        assert_eq!((&yaml["phase"], &yaml["weight"]), (&"Stepping".into(), &25.into()), "{yaml}");
+        assert_eq!((&yaml["phase"], &yaml["weight"]), (&"Stepping".into(), &"25%".into()), "{yaml}");
         assert_eq!(yaml["versions"][1]["pods"].as_array().map(Vec::len), Some(1), "{yaml}");
         let list = plugin(space, &["list"]).await?.good()?;
         assert!(list.lines().any(|line| line.starts_with("web ") && line.contains("1/1")), "{list}");
@@ -97,20 +100,24 @@ async fn get_follows_a_rollout_and_shows_it_as_a_tree_and_as_data() -> Result<()
         assert_eq!(all.as_array().into_iter().flatten().filter(ours).count(), 1, "{all}");
         let none = plugin(space, &["history", "web"]).await?.good()?;
         assert!(none.contains("no rollout of web has ended yet"), "{none}");
-        plugin(space, &["get", "nobody"]).await?.refused(3, "no Deployment nobody");
+        plugin(space, &["get", "missing"]).await?.refused(3, "no Deployment missing");
 
         let offered = tokio::process::Command::new("kubectl-steelyard")
             .args(["__complete", "--", "get", "-n", space.name(), "w"])
             .output()
             .await?;
-        assert_eq!(String::from_utf8_lossy(&offered.stdout), "web\n:4\n", "kubectl asks so for names");
+        assert_eq!(
+            String::from_utf8_lossy(&offered.stdout),
+            "web\n:4\n",
+            "kubectl requests names in this form"
+        );
         Ok(())
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn list_follows_all_rollouts_of_a_namespace_until_they_are_gone() -> Result<(), Failure> {
+async fn list_watches_all_rollouts_of_a_namespace() -> Result<(), Failure> {
     Space::run("list-watch", async |space| {
         adopted(space, &policy(&[(25, LONG)])).await?;
         let mut child = command(space, &["list", "-w"]).stdout(Stdio::piped()).spawn()?;
@@ -122,15 +129,15 @@ async fn list_follows_all_rollouts_of_a_namespace_until_they_are_gone() -> Resul
                         return Ok(line);
                     }
                 }
-                Err(Failure::from(format!("list -w ended by itself before {word:?}")))
+                Err(Failure::from(format!("list -w exited before {word:?}")))
             };
             tokio::time::timeout(LIMIT, found).await?
         };
         until("web  Stable  stable v1").await?;
         push(space, "v2").await?;
-        until("web  Stepping  1/1  25 %  stable v1  canary v2").await?;
+        until("web  Stepping  1/1  25%  stable v1  canary v2").await?;
         space.kubectl(&["annotate", "deployment", "web", "steelyard.io/policy-"]).await?;
-        until("web  gone").await?;
+        until("web  deleted").await?;
         child.kill().await?;
         plugin(space, &["list", "-w", "-o", "json"]).await?.refused(3, "cannot be used with");
         plugin(space, &["list", "-w", "--as", "mallory"]).await?.refused(3, "list Rollouts");
@@ -140,7 +147,7 @@ async fn list_follows_all_rollouts_of_a_namespace_until_they_are_gone() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kubectl_prints_a_rollout_in_120_columns_and_more_where_asked() -> Result<(), Failure> {
+async fn kubectl_prints_a_rollout_in_120_columns_and_more_columns_with_wide() -> Result<(), Failure> {
     Space::run("columns", async |space| {
         adopted(space, &policy(&[(25, LONG), (50, LONG)])).await?;
         push(space, "v2").await?;
@@ -153,7 +160,7 @@ async fn kubectl_prints_a_rollout_in_120_columns_and_more_where_asked() -> Resul
             line.unwrap_or_default().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
         let row = words(table.lines().nth(1));
-        assert_eq!(row[..6], ["web", "Stepping", "1/2", "25", "v1", "v2"], "{table}");
+        assert_eq!(row[..6], ["web", "Stepping", "1/2", "25%", "v1", "v2"], "{table}");
         let wide = space.kubectl(&["get", "sro", "-o", "wide"]).await?;
         assert!(words(wide.lines().next()).len() > words(table.lines().next()).len(), "{wide}");
         Ok(())

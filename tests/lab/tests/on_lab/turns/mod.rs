@@ -1,4 +1,4 @@
-//! Turns of events: somebody or something comes in between a rollout, at every moment of it, under load.
+//! Events during a rollout, caused by users or by the cluster, at every stage and under load.
 
 mod leave;
 mod people;
@@ -8,7 +8,7 @@ mod routes;
 mod scale;
 mod several;
 
-/// A test for each moment, named after it; `$run` is what happens.
+/// A test for each stage, named after it; `$run` is the event.
 macro_rules! at_each_moment {
     ($run:path; $($name:ident: $at:ident),+ $(,)?) => {
         $(
@@ -21,7 +21,8 @@ macro_rules! at_each_moment {
 }
 use at_each_moment;
 
-/// A test for each moment of a rollout; those that begin with `also_` run only when turns are asked for by name.
+/// A test for each stage of a rollout. Those that begin with `also_` run only with a filter that
+/// matches them.
 macro_rules! at_every_moment {
     ($run:path) => {
         crate::turns::at_each_moment!($run;
@@ -29,11 +30,11 @@ macro_rules! at_every_moment {
             also_before_the_first_pod_is_ready: Starting,
             at_the_first_step: FirstStep,
             also_at_the_last_step: LastStep,
-            also_while_the_canary_fills: Filling,
-            also_once_services_are_widened: Widened,
-            once_services_are_narrowed: Narrowed,
-            during_the_adoption: Adopted,
-            also_once_the_deployment_is_let_go: Released,
+            also_while_the_canary_fills: ScalingUp,
+            also_once_services_are_widened: Widening,
+            once_services_are_narrowed: Narrowing,
+            during_the_transfer: Transferring,
+            also_once_the_deployment_is_released: Releasing,
             also_while_the_canary_service_drains: Draining,
             while_rolling_back: RollingBack,
             also_once_rolled_back: RolledBack,

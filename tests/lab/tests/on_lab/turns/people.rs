@@ -1,4 +1,4 @@
-//! People with kubectl: undo, restart, pause, resume.
+//! Users with kubectl: undo, restart, pause, resume.
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -6,7 +6,7 @@ use lab::support::turn::{At, End, SOON, Turn};
 use lab::support::{Failure, Space};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rollout_restart_from_stable_is_a_release_by_steps() -> Result<(), Failure> {
+async fn rollout_restart_from_stable_starts_a_rollout_with_steps() -> Result<(), Failure> {
     Space::run("restart", async |space| {
         let turn = Turn::begin(space, "rollout restart", None).await?;
         let since = Timestamp::now();
@@ -18,7 +18,7 @@ async fn rollout_restart_from_stable_is_a_release_by_steps() -> Result<(), Failu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rollout_undo_from_stable_is_a_release_by_steps() -> Result<(), Failure> {
+async fn rollout_undo_from_stable_starts_a_rollout_with_steps() -> Result<(), Failure> {
     Space::run("undo", async |space| {
         let turn = Turn::begin(space, "rollout undo", None).await?;
         turn.push("v2").await?;
@@ -53,9 +53,9 @@ async fn undo_restart_and_resume_are_refused_while_a_template_is_held() -> Resul
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_of_a_person_s_own_becomes_a_hold_at_the_next_push() -> Result<(), Failure> {
+async fn a_deployment_that_a_user_paused_is_held_at_the_next_push() -> Result<(), Failure> {
     Space::run("own-pause", async |space| {
-        let turn = Turn::begin(space, "a person's own pause beforehand", None).await?;
+        let turn = Turn::begin(space, "paused by a user before the push", None).await?;
         space.kubectl(&["rollout", "pause", "deployment/web"]).await?;
         let paused = |d: &Deployment| (d.spec.as_ref()?.paused == Some(true)).then_some(());
         space.until("web", "paused", SOON, paused).await?;

@@ -23,8 +23,8 @@ pub(crate) async fn pods(space: &Space, image: &str) -> Result<Vec<String>, Fail
     Ok(all.iter().filter(runs).map(ResourceExt::name_any).collect())
 }
 
-/// Kills all pods of an image, and has them come back as not ready: a container that ended once is started again at once,
-/// which may be over before anybody noticed. Gives their names.
+/// Kills all pods of an image and keeps them unready after their restart: the first restart is
+/// immediate and could pass unnoticed. Returns their names.
 pub(crate) async fn kill_for_a_while(space: &Space, image: &str) -> Result<Vec<String>, Failure> {
     let pods = pods(space, image).await?;
     for pod in &pods {
@@ -34,7 +34,7 @@ pub(crate) async fn kill_for_a_while(space: &Space, image: &str) -> Result<Vec<S
     Ok(pods)
 }
 
-/// The canary's `ReplicaSet`, as a Rollout's status names it.
+/// The name of the canary's `ReplicaSet` in a Rollout's status.
 fn set(rollout: &lab::support::Rollout) -> String {
     rollout.text("/canary/replicaSet").to_owned()
 }
@@ -52,14 +52,15 @@ async fn a_canary_scaled_by_hand_is_scaled_back() -> Result<(), Failure> {
             };
             space.until(&set, "two canary pods again", SOON, back).await?;
         }
-        // At zero all canary pods end at once, and the router may hear of that before it hears of the weight.
+        // At zero replicas all canary pods end at once, and the router may apply that before the
+        // weight.
         turn.ends(End::complete("v2").started("v2", 4..=10).may_fail(Way::Gateway)).await
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_canary_whose_template_was_edited_is_taken_back() -> Result<(), Failure> {
+async fn a_canary_with_an_edited_template_is_rolled_back() -> Result<(), Failure> {
     Space::run("edited-canary", async |space| {
         let turn = Turn::begin(space, "the canary ReplicaSet's template edited", At::FirstStep).await?;
         let rollout = turn.bring(At::FirstStep).await?;
@@ -81,7 +82,8 @@ mod the_canary_replica_set_is_deleted {
             let since = Timestamp::now();
             space.kubectl(&["delete", "replicaset", &set(&rollout), "--wait=false"]).await?;
             let most = if at < At::LastStep { 1 } else { 4 };
-            // Garbage collection ends its pods at once, and the router may hear of that before it hears of the weight.
+            // Garbage collection ends its pods at once, and the router may apply that before the
+            // weight.
             let end = End::rolled_back("v1").since(since).started("v2", 0..=most);
             turn.ends(end.may_fail(Way::Gateway)).await
         })
@@ -91,12 +93,12 @@ mod the_canary_replica_set_is_deleted {
     crate::turns::at_each_moment!(run;
         at_the_first_step: FirstStep,
         also_at_the_last_step: LastStep,
-        also_while_the_canary_fills: Filling,
+        also_while_the_canary_fills: ScalingUp,
     );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn canary_pods_deleted_one_by_one_are_replaced_and_the_rollout_goes_on() -> Result<(), Failure> {
+async fn canary_pods_deleted_one_by_one_are_replaced_and_the_rollout_continues() -> Result<(), Failure> {
     Space::run("one-by-one", async |space| {
         let turn = Turn::begin(space, "canary pods deleted one by one", At::LastStep).await?;
         turn.bring(At::LastStep).await?;
@@ -123,7 +125,7 @@ async fn canary_pods_deleted_one_by_one_are_replaced_and_the_rollout_goes_on() -
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn canary_pods_killed_all_at_once_lose_their_traffic_until_they_are_back() -> Result<(), Failure> {
+async fn canary_pods_killed_all_at_once_get_no_traffic_until_they_are_ready() -> Result<(), Failure> {
     Space::run("all-at-once", async |space| {
         let turn = Turn::begin(space, "canary pods killed all at once", At::LastStep).await?;
         turn.bring(At::LastStep).await?;
@@ -156,7 +158,7 @@ async fn a_canary_whose_readiness_flaps_gets_traffic_only_while_it_is_ready() ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stable_pods_killed_at_half_the_traffic_come_back_and_the_rollout_goes_on() -> Result<(), Failure> {
+async fn the_rollout_continues_after_stable_pods_are_killed_at_half_the_traffic() -> Result<(), Failure> {
     Space::run("stable-killed", async |space| {
         let turn = Turn::begin(space, "stable pods killed at 50 %", At::LastStep).await?;
         turn.bring(At::LastStep).await?;

@@ -1,20 +1,20 @@
-//! Templates: newer ones, the old one again, many at once.
+//! Pushes of newer templates, of stable's template, and of many at once.
 
 use jiff::Timestamp;
 use lab::support::turn::{At, End, Turn};
 use lab::support::{Failure, Space};
 
-/// The most pods that a version can have been given when its rollout ends at a moment.
+/// The largest number of pods that a version can have when its rollout ends at this stage.
 fn most(at: At) -> usize {
     match at {
         At::Preparing => 1,
         At::Starting | At::FirstStep | At::RollingBack | At::RolledBack => 2,
         At::LastStep
-        | At::Filling
-        | At::Widened
-        | At::Narrowed
-        | At::Adopted
-        | At::Released
+        | At::ScalingUp
+        | At::Widening
+        | At::Narrowing
+        | At::Transferring
+        | At::Releasing
         | At::Draining => 4,
     }
 }
@@ -54,10 +54,10 @@ mod the_stable_template_again {
                 end = end.never("v2");
             }
             if at.handed_over() {
-                // v2 is stable by then: v1 is a release like any other.
+                // v2 is stable by then, so v1 is an ordinary release.
                 end = end.started("v1", 4..=4);
-            } else if at == At::Adopted {
-                // The push races with the adoption.
+            } else if at == At::Transferring {
+                // The push races with the transfer.
                 end = end.started("v1", 0..=4);
             }
             turn.ends(end).await
@@ -69,13 +69,14 @@ mod the_stable_template_again {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_five_pushes_within_a_second_only_the_last_ever_serves() -> Result<(), Failure> {
+async fn only_the_last_of_five_pushes_within_a_second_serves() -> Result<(), Failure> {
     Space::run("five-pushes", async |space| {
         let turn = Turn::begin(space, "five pushes within a second", None).await?;
         let since = Timestamp::now();
         for tag in ["v2", "v3", "v4", "v5", "v6"] {
             turn.push(tag).await?;
-            // A second divided by four: the pace of the pushes, nothing that is waited for.
+            // The interval of the pushes: four intervals are less than a second. Nothing is awaited
+            // here.
             tokio::time::sleep(std::time::Duration::from_millis(200)).await;
         }
         let mut end = End::complete("v6").since(since).started("v6", 4..=4);

@@ -1,4 +1,4 @@
-//! Routes and Services edited, emptied, deleted by somebody else.
+//! Routes and Services that another client edits, empties or deletes.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::Service;
 use lab::support::turn::{At, End, SOON, Turn, Way};
 use lab::support::{Failure, HttpRoute, Seen, Space};
 
-/// How long a weight that somebody else wrote may stand.
+/// The longest time that another client's weight stays.
 const REVERTED: Duration = Duration::from_secs(10);
 
 async fn patch_route(space: &Space, ops: &str) -> Result<(), Failure> {
@@ -16,7 +16,7 @@ async fn patch_route(space: &Space, ops: &str) -> Result<(), Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn weights_edited_by_hand_in_flight_are_put_back() -> Result<(), Failure> {
+async fn weights_edited_by_hand_are_restored() -> Result<(), Failure> {
     Space::run("hand-edit", async |space| {
         let turn = Turn::begin(space, "the route's weights edited by hand", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
@@ -42,7 +42,7 @@ async fn weights_edited_by_hand_in_flight_are_put_back() -> Result<(), Failure> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_edit_of_the_route_in_flight_outlives_the_rollout() -> Result<(), Failure> {
+async fn an_edit_of_the_route_during_a_rollout_is_kept() -> Result<(), Failure> {
     Space::run("own-edit", async |space| {
         let mut turn = Turn::begin(space, "another part of the route edited", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
@@ -57,9 +57,9 @@ async fn an_edit_of_the_route_in_flight_outlives_the_rollout() -> Result<(), Fai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_route_edited_at_rest_is_given_back_as_it_was_then() -> Result<(), Failure> {
+async fn a_route_edited_before_a_rollout_is_restored_with_that_edit() -> Result<(), Failure> {
     Space::run("idle-edit", async |space| {
-        let mut turn = Turn::begin(space, "the route edited at rest", None).await?;
+        let mut turn = Turn::begin(space, "the route edited before the rollout", None).await?;
         let weight = r#"[{"op": "replace", "path": "/spec/rules/0/backendRefs/0/weight", "value": 7}]"#;
         patch_route(space, weight).await?;
         turn.world.routes.get_mut("web").expect("the route")["rules"][0]["backendRefs"][0]["weight"] =
@@ -71,9 +71,9 @@ async fn a_route_edited_at_rest_is_given_back_as_it_was_then() -> Result<(), Fai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rule_removed_in_flight_is_waited_for() -> Result<(), Failure> {
+async fn a_rollout_waits_while_its_rule_is_removed() -> Result<(), Failure> {
     Space::run("no-rule", async |space| {
-        let turn = Turn::begin(space, "the route's rule removed and put back", At::FirstStep).await?;
+        let turn = Turn::begin(space, "the route's rule removed and restored", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
         let rules = turn.world.routes["web"]["rules"].clone();
         let since = Timestamp::now();
@@ -81,7 +81,7 @@ async fn a_rule_removed_in_flight_is_waited_for() -> Result<(), Failure> {
             {"matches": [{"path": {"type": "PathPrefix", "value": "/"}}],
              "filters": [{"type": "RequestRedirect", "requestRedirect": {"statusCode": 302, "hostname": "away.example"}}]}]}]"#)
             .await?;
-        turn.first(since, "the wait named", |r| r.text("/waiting/reason").starts_with("Route")).await?;
+        turn.first(since, "a wait with a reason", |r| r.text("/waiting/reason").starts_with("Route")).await?;
         patch_route(space, &format!(r#"[{{"op": "replace", "path": "/spec/rules", "value": {rules}}}]"#)).await?;
         turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
     })
@@ -89,14 +89,14 @@ async fn a_rule_removed_in_flight_is_waited_for() -> Result<(), Failure> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_route_deleted_in_flight_is_waited_for_and_never_made() -> Result<(), Failure> {
+async fn a_rollout_waits_for_its_deleted_route_and_never_creates_it() -> Result<(), Failure> {
     Space::run("no-route", async |space| {
-        let turn = Turn::begin(space, "the route deleted and put back", At::FirstStep).await?;
+        let turn = Turn::begin(space, "the route deleted and restored", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
         let since = Timestamp::now();
         space.kubectl(&["delete", "httproute", "web"]).await?;
-        turn.first(since, "the wait named", |r| r.text("/waiting/reason").starts_with("Route")).await?;
-        assert!(space.api::<HttpRoute>().get_opt("web").await?.is_none(), "nobody made it anew");
+        turn.first(since, "a wait with a reason", |r| r.text("/waiting/reason").starts_with("Route")).await?;
+        assert!(space.api::<HttpRoute>().get_opt("web").await?.is_none(), "the controller did not create it");
         space.apply(&turn.demo.manifest_of_route(space.name())).await?;
         turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
     })
@@ -104,8 +104,8 @@ async fn a_route_deleted_in_flight_is_waited_for_and_never_made() -> Result<(), 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_route_deleted_in_flight_does_not_bar_the_way_back() -> Result<(), Failure> {
-    Space::run("no-way", async |space| {
+async fn a_deleted_route_does_not_block_a_withdrawal() -> Result<(), Failure> {
+    Space::run("no-route", async |space| {
         let mut turn =
             Turn::begin(space, "the route deleted, then stable pushed again", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
@@ -123,10 +123,10 @@ async fn a_route_deleted_in_flight_does_not_bar_the_way_back() -> Result<(), Fai
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pin_taken_off_in_flight_is_put_back() -> Result<(), Failure> {
+async fn a_pin_removed_during_a_rollout_is_restored() -> Result<(), Failure> {
     Space::run("unpinned", async |space| {
         let turn =
-            Turn::begin(space, "the Service's selector written without the pin", At::FirstStep).await?;
+            Turn::begin(space, "the Service's selector applied without the pin", At::FirstStep).await?;
         turn.bring(At::FirstStep).await?;
         let off = r#"[{"op": "replace", "path": "/spec/selector", "value": {"app": "web"}}]"#;
         space.kubectl(&["patch", "service", "web", "--type=json", "-p", off]).await?;
@@ -147,7 +147,7 @@ mod the_canary_service_is_deleted {
             let turn = Turn::begin(space, "the canary Service deleted", at).await?;
             turn.bring(at).await?;
             space.kubectl(&["delete", "service", "web-canary", "--wait=false"]).await?;
-            // What the router sends to a Service that is gone is lost until its weight is 0.
+            // Requests that the router sends to a deleted Service fail until its weight is 0.
             turn.ends(End::complete("v2").started("v2", 4..=4).may_fail(Way::Gateway)).await
         })
         .await

@@ -1,4 +1,5 @@
-//! More than one: a tool that applies everything again and again, two versions at a push, two Deployments.
+//! Several actors: a tool that applies everything again and again, two versions at a push, two
+//! Deployments.
 
 use std::time::Duration;
 
@@ -10,12 +11,12 @@ use lab::support::turn::{At, End, SOON, Turn, Way};
 use lab::support::{Demo, Failure, HttpRoute, Policy, Rollout, Space};
 use serde_json::json;
 
-/// The pace of a deployment tool that is in a hurry.
+/// The interval of a fast deployment tool.
 const AGAIN: Duration = Duration::from_secs(2);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tool_that_applies_deployment_and_service_every_two_seconds_is_no_hindrance() -> Result<(), Failure>
-{
+async fn a_rollout_completes_while_a_tool_applies_deployment_and_service_every_two_seconds()
+-> Result<(), Failure> {
     Space::run("gitops", async |space| {
         let turn = Turn::begin(space, "everything but the route applied every 2 s", None).await?;
         let pushed = turn.demo.clone().tag("v2");
@@ -24,14 +25,14 @@ async fn a_tool_that_applies_deployment_and_service_every_two_seconds_is_no_hind
         let again = space.apply_again(all, AGAIN);
         turn.first(Timestamp::MIN, "v2 Complete", |rollout| rollout.complete("v2")).await?;
         again.abort();
-        // A selector is applied as a whole: each time the pin is off until Steelyard hears of it.
+        // An apply replaces the whole selector, so the pin is missing until Steelyard restores it.
         turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tool_that_fights_for_the_route_s_weights_is_told_and_the_rollout_ends_with_the_fight()
+async fn a_tool_that_reverts_the_weights_is_reported_and_the_rollout_completes_once_it_stops()
 -> Result<(), Failure> {
     Space::run("fight", async |space| {
         let turn = Turn::begin(space, "everything applied every 2 s, the route too", None).await?;
@@ -39,20 +40,24 @@ async fn a_tool_that_fights_for_the_route_s_weights_is_told_and_the_rollout_ends
         let again = space.apply_again(pushed.manifest(space.name()), AGAIN);
         turn.first(Timestamp::MIN, "v2 Promoting", |rollout| rollout.phase() == "Promoting").await?;
         again.abort();
-        let told =
+        let events =
             space.kubectl(&["get", "events", "--field-selector=reason=RouteRestored", "-o=name"]).await?;
-        assert!(told.lines().count() > 0, "an Event tells of the fight");
-        turn.ends(End::complete("v2").started("v2", 4..=4).unchecked(Way::Service)).await
+        assert!(events.lines().count() > 0, "an Event reports the conflict");
+        // The weight changes twice within a second, and on a busy machine the watch shows both changes
+        // up to three seconds later: too late to show which answers of v2 were early.
+        let end = End::complete("v2").started("v2", 4..=4).unchecked(Way::Service);
+        turn.ends(end.unchecked(Way::Gateway)).await
     })
     .await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_in_the_middle_of_a_native_rollout_lets_that_end_first() -> Result<(), Failure> {
+async fn a_push_during_a_native_rollout_starts_from_the_version_that_serves() -> Result<(), Failure> {
     Space::run("two-active", async |space| {
         let turn = Turn::plain(space, "two active ReplicaSets at a push", None).await?;
         space.apply(&Policy::new("web").step(25, 2).to_string()).await?;
-        // Each of v2's pods takes three seconds to become ready: time to step in.
+        // Each of v2's pods takes three seconds to become ready, which leaves time for the next
+        // push.
         space.apply(&turn.demo.clone().tag("v2").env("START_DELAY", "3s").to_string()).await?;
         let both = |pods: &std::collections::BTreeMap<String, k8s_openapi::api::core::v1::Pod>| {
             let v2 = pods.values().any(|pod| {
@@ -66,16 +71,16 @@ async fn a_push_in_the_middle_of_a_native_rollout_lets_that_end_first() -> Resul
         space.kubectl(&["annotate", "deployment", "web", "steelyard.io/policy=web"]).await?;
         let since = Timestamp::now();
         space.apply(&turn.demo.clone().tag("v3").to_string()).await?;
-        turn.first(since, "v3's first step, from v2", |rollout| {
+        turn.first(since, "v3's first step, from v1", |rollout| {
             At::FirstStep.is(rollout)
                 && rollout.text("/canary/tag") == "v3"
-                && rollout.text("/stable/tag") == "v2"
+                && rollout.text("/stable/tag") == "v1"
         })
         .await?;
-        let end = End::complete("v3").since(since).started("v2", 4..=4).started("v3", 4..=4);
-        // Paused between two versions, the Deployment controller shares the surge (25 %) out to both of them.
-        let end = end.started("v1", 0..=1);
-        // Of the native part only v3's absence is told.
+        // v1 has most of the available pods. It gets those of v2, and the surge (25 %).
+        let end = End::complete("v3").since(since).started("v2", 0..=2).started("v3", 4..=4);
+        let end = end.started("v1", 0..=2);
+        // During the native rollout only v3's absence is checked.
         turn.ends(end.unchecked(Way::Gateway).unchecked(Way::Service)).await
     })
     .await
@@ -98,45 +103,47 @@ async fn two_deployments_of_a_namespace_roll_out_at_once() -> Result<(), Failure
     .await
 }
 
-/// Writes a wish into a Rollout's spec, or takes it out by null.
-async fn wish(space: &Space, name: &str, wish: serde_json::Value) -> Result<(), Failure> {
-    let patch = Patch::Merge(json!({"spec": wish}));
+/// Writes an intent into a Rollout's spec; null removes it.
+async fn set_intent(space: &Space, name: &str, intent: serde_json::Value) -> Result<(), Failure> {
+    let patch = Patch::Merge(json!({"spec": intent}));
     space.api::<Rollout>().patch(name, &PatchParams::default(), &patch).await?;
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_deployment_behind_the_service_says_conflict_and_the_first_goes_on() -> Result<(), Failure> {
+async fn a_second_deployment_behind_the_service_is_refused_with_conflict_and_the_first_continues()
+-> Result<(), Failure> {
     Space::run("one-service", async |space| {
         let turn = Turn::begin(space, "another Deployment joins the Service", None).await?;
         let revision = turn.bring(At::FirstStep).await?.text("/canary/revision").to_owned();
-        wish(space, "web", json!({"pause": {"revision": revision}})).await?;
+        set_intent(space, "web", json!({"pause": {"revision": revision}})).await?;
         let other = Demo::new("other", "v5").replicas(2).to_string();
         let joined = other.replace("{app: other}", "{app: web, part: other}");
         assert_ne!(joined, other);
         space.apply(&joined).await?;
         space.kubectl(&["annotate", "deployment", "other", "steelyard.io/policy=web"]).await?;
-        let words = ["Service web", "Deployment web already", "Deployment other", "app=web"];
-        let told = |rollout: &Rollout| {
+        let words = ["Service web", "belongs to Deployment web", "Deployment other", "app=web"];
+        let conflict = |rollout: &Rollout| {
             let conditions = rollout.status["conditions"].as_array()?;
             let accepted = conditions.iter().find(|condition| condition["type"] == "Accepted")?;
             let message = accepted["message"].as_str()?;
             (accepted["reason"] == "Conflict" && words.iter().all(|word| message.contains(word)))
                 .then_some(())
         };
-        space.until("other", "Accepted=False, Conflict", SOON, told).await?;
+        space.until("other", "Accepted=False, Conflict", SOON, conflict).await?;
         space.rolled_out("other", SOON).await?;
-        // Its push is held, and starts nothing.
+        // Its push is held and starts nothing.
         space.kubectl(&["set", "image", "deployment/other", "app=demo:v6"]).await?;
         let held = |rollout: &Rollout| (rollout.text("/waiting/reason") == "NotAccepted").then_some(());
         space.until("other", "its template held", SOON, held).await?;
-        // They would serve as soon as the Service is as it was.
+        // Otherwise its pods would serve as soon as the Service is unpinned.
         space.kubectl(&["scale", "deployment", "other", "--replicas=0"]).await?;
         let none = |pods: &std::collections::BTreeMap<String, Pod>| pods.is_empty().then_some(());
         space.until_all(watcher::Config::default().labels("part=other"), "no pod of it", SOON, none).await?;
-        wish(space, "web", json!({"pause": null})).await?;
+        set_intent(space, "web", json!({"pause": null})).await?;
         turn.ends(End::complete("v2").started("v2", 4..=4).started("v5", 2..=2).never("v5")).await?;
-        // The claim ends with the one that had it, and that is all it takes.
+        // Deleting the Deployment that claims the Service ends the claim, and nothing else is
+        // needed.
         space.kubectl(&["delete", "deployment", "web"]).await?;
         let accepted = |rollout: &Rollout| rollout.holds("Accepted").then_some(());
         Ok(space.until("other", "Accepted once the first is gone", SOON, accepted).await?)
@@ -165,8 +172,11 @@ async fn two_deployments_share_a_route_s_rule_and_roll_out_at_once() -> Result<(
         let done = |rollout: &Rollout| rollout.complete("v6").then_some(());
         space.until("shop", "shop v6 Complete", lab::support::turn::LONG, done).await?;
         let both = |route: &HttpRoute| route.percent("web-canary") > 0 && route.percent("shop-canary") > 0;
-        assert!(turn.trails.route.all().iter().any(|seen| both(&seen.object)), "both were on trial at once");
-        // On the Gateway's way shop's versions answer as well, before and after.
+        assert!(
+            turn.trails.route.all().iter().any(|seen| both(&seen.object)),
+            "both were in progress at once"
+        );
+        // Through the Gateway, shop's versions answer as well, before and after.
         turn.ends(End::complete("v2").started("v2", 4..=4).beside("v5").beside("v6")).await
     })
     .await
