@@ -11,7 +11,7 @@ const MARGIN: f64 = 2.5;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bad_release_loses_its_traffic_within_the_goals_on_a_quiet_machine() -> Result<(), Failure> {
-    Space::run("reaction", async |space| {
+    Space::run_quietly("reaction", async |space| {
         let figures = bench::measure(space, RELEASES, |line| tell(line)).await?;
         tell(&figures);
         assert_eq!(figures.missed(MARGIN), Vec::<String>::new());

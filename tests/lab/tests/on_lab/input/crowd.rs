@@ -23,7 +23,7 @@ const NOISE: f64 = 1.3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn invalid_deployments_do_not_delay_other_releases_on_a_quiet_machine() -> Result<(), Failure> {
-    Space::run("crowd", async |space| {
+    Space::run_quietly("crowd", async |space| {
         let loads: Vec<Running> = served(space).await?.into_iter().map(Load::start).collect();
         space.apply(POLICY).await?;
         space.adopt("web", "web").await?;

@@ -30,7 +30,7 @@ const HOSTILE: &str = "hostile";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hostile_objects_delay_no_rollback_among_200_neighbors_on_a_quiet_machine() -> Result<(), Failure> {
-    Space::run("hostile", async |space| {
+    Space::run_quietly("hostile", async |space| {
         let namespaces: Vec<Space> =
             (0..NAMESPACES).map(|n| space.beside(&format!("{}-{n}", space.name()))).collect();
         let measured = measure(space, &namespaces).await;

@@ -133,7 +133,7 @@ async fn at_every_moment(
     policy: impl Fn(&str, Release) -> Policy,
     of_bad: fn(&Seen, &str),
 ) -> Result<(), Failure> {
-    Space::run("kills", async |space| {
+    Space::run_quietly("kills", async |space| {
         Controller::with(space, &LEASE, async |controller| {
             let started = cases.iter().enumerate().map(|(index, (release, _))| {
                 let name = format!("w{index}");
