@@ -145,7 +145,7 @@ impl History {
     /// request: after a switch or a handover, a kept-alive connection stays with its pod for as
     /// long as the pod lives.
     fn uses_kept_connection(&self, way: Way, sample: &Sample) -> bool {
-        let switched = || self.spans.iter().any(|span| span.side != Side::Stable);
+        let switched = || self.spans.iter().any(|span| span.side != Side::Stable || span.stable_unready);
         way == Way::Service && sample.connection == Connection::Kept && switched()
     }
 
@@ -282,6 +282,10 @@ mod tests {
             let allows = |second| history.allows(way, "v2", at(second), at(second));
             assert_eq!([5, 15, 25].map(allows), [false, true, false]);
         }
+        let samples = vec![answer(25_000, "v2", Connection::Kept), answer(25_000, "v2", Connection::New)];
+        let record = Record::new(Timestamp::UNIX_EPOCH, samples, crate::load::Tally::default());
+        assert_eq!(history.wrong(Way::Service, &record, &[]).len(), 1, "only on a new connection");
+        assert_eq!(history.wrong(Way::Gateway, &record, &[]).len(), 2, "the Gateway opens its own");
     }
 
     #[test]

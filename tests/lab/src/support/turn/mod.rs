@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, Service};
 use kube::ResourceExt;
 use kube::api::{ListParams, Patch, PatchParams};
+use kube::runtime::conditions::is_deleted;
+use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 
 pub use at::At;
@@ -156,15 +158,22 @@ impl Turn {
     }
 
     /// Deletes the Deployment, then creates and adopts it again; the load pauses meanwhile. Returns
-    /// the time before the deletion.
+    /// the time before the deletion, once the garbage collector has removed the canary Service of
+    /// the deleted Deployment, which can be seconds after the new one is adopted.
     pub async fn remake(&mut self) -> Result<Timestamp, Failure> {
         self.unload().await;
         let since = Timestamp::now();
+        let services = self.space.api::<Service>();
+        let old = services.get_opt("web-canary").await?.and_then(|service| service.metadata.uid);
         self.space.kubectl(&["delete", "deployment", "web", "--wait=true", "--timeout=60s"]).await?;
         self.space.apply(&self.demo.to_string()).await?;
         self.space.adopt("web", "web").await?;
         self.routed().await?;
         self.load();
+        if let Some(uid) = old {
+            let removed = await_condition(services, "web-canary", is_deleted(&uid));
+            tokio::time::timeout(SOON, removed).await??;
+        }
         Ok(since)
     }
 
