@@ -1,7 +1,7 @@
 //! The lab's command line.
 
 use clap::{Parser, Subcommand, ValueEnum};
-use lab::{agent::control::Fault, components::Part, paths::LabName};
+use lab::{agent::control::Fault, bench::fleet::Fleet, components::Part, paths::LabName};
 
 #[derive(Parser)]
 #[command(
@@ -71,7 +71,7 @@ pub(crate) enum Action {
 }
 
 /// The benchmarks.
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 pub(crate) enum Bench {
     /// Measure how soon bad releases lose their traffic, and how long handovers of good ones take
     Reaction {
@@ -82,6 +82,8 @@ pub(crate) enum Bench {
         #[arg(long, hide = true)]
         inside: bool,
     },
+    /// Measure what many Deployments cost, at rest and when some change at once
+    Fleet(Fleet),
 }
 
 /// A fault of a pod.

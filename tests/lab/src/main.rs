@@ -8,7 +8,7 @@ use clap::Parser;
 use cli::{Action, Bench, Cli};
 use lab::{
     agent::control::{Request, send},
-    bench,
+    bench::{fleet, reaction},
     cluster::Cluster,
     demo,
     errors::Error,
@@ -54,12 +54,14 @@ fn run(cli: Cli) -> Result<ExitCode, Error> {
             let acts = if blue_green { demo::Acts::Four } else { demo::Acts::Three };
             if inside { in_runtime(demo::show(acts))? } else { demo::run(&layout, acts)? }
         }
-        Action::Bench { bench: Bench::Reaction { releases, inside: false } } => {
-            bench::run(&layout, releases)?;
+        Action::Bench { bench: Bench::Reaction { releases, inside } } => {
+            if inside {
+                in_runtime(reaction::show(releases))?;
+            } else {
+                reaction::run(&layout, releases)?;
+            }
         }
-        Action::Bench { bench: Bench::Reaction { releases, inside: true } } => {
-            in_runtime(bench::show(releases))?;
-        }
+        Action::Bench { bench: Bench::Fleet(fleet) } => fleet::run(&layout, &fleet)?,
         Action::Test { filter } => suite::test(&layout, filter.as_deref())?,
         Action::Stop { part } => cluster.stop(part)?,
         Action::Start { part } => {

@@ -1,37 +1,24 @@
-//! `cargo lab bench reaction`: measures how soon a bad release loses its traffic and how long the
-//! handover of a good one takes, next to the figures of two other tools for the same work.
+//! `cargo lab bench`: benchmarks on the lab.
 
-mod controller;
-mod figures;
-mod peers;
-mod release;
+pub mod fleet;
+pub mod reaction;
 
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::errors::Error as LabError;
-use crate::load::Plan;
+use crate::own;
 use crate::paths::Layout;
 use crate::shell;
-use crate::support::{Demo, Failure, Policy, Space, SupportError};
+use crate::support::{Failure, SupportError};
 use crate::up::{self, Without};
-
-pub use figures::{Figure, Figures};
-
-/// The namespace of the benchmark; recreated by each run.
-const NAMESPACE: &str = "bench";
-/// The name of the Deployment, its Service, `HTTPRoute`, policy and Rollout.
-const NAME: &str = "web";
-/// Requests per second through the Gateway.
-const RATE: f64 = 100.0;
-/// The canary's weight while it is measured, in percent, and the duration of that step, in seconds.
-const STEP: (u8, u8) = (10, 5);
 
 /// The reason why there are no figures, or why they miss their goals.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A program could not be run.
-    #[error("cannot run the benchmark inside the lab")]
+    #[error("cannot run the benchmark")]
     Run(#[source] io::Error),
     /// The benchmark inside the lab failed and has printed the reason.
     #[error("the benchmark failed")]
@@ -53,57 +40,52 @@ pub enum Error {
         /// The missing value.
         what: &'static str,
     },
-    /// Medians beyond their goals.
+    /// A process that is measured does not run.
+    #[error("no process of {0} runs on the lab")]
+    Process(String),
+    /// A file could not be read or written.
+    #[error("cannot read or write {}", path.display())]
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// Figures beyond their goals.
     #[error("not within its goal: {}", .0.join(", "))]
     Goals(Vec<String>),
 }
 
-/// Starts the lab and runs the benchmark on it. Must be called before any thread is started.
-pub fn run(layout: &Layout, releases: usize) -> Result<(), LabError> {
+impl Error {
+    fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, source }
+    }
+}
+
+/// Starts the lab and runs this program on it again, as `cargo lab bench ARGS --inside`. Must be
+/// called before any thread is started.
+fn inside(layout: &Layout, args: &[String]) -> Result<(), LabError> {
     up::up(layout, &Without::default())?;
     // As in the demo, the clients find the lab through environment variables, which this process
     // can't change for itself.
     let program = std::env::current_exe().map_err(Error::Run)?;
     let mut command = Command::new(program);
-    command.args(["bench", "reaction", "--inside", "--releases", &releases.to_string()]);
+    command.arg("bench").args(args).arg("--inside");
     shell::environment(layout, &mut command);
+    ended(command)
+}
+
+/// Builds this program, and with it all programs of the lab, for release, and runs `cargo lab bench
+/// ARGS` with it.
+fn released(layout: &Layout, args: &[String]) -> Result<(), LabError> {
+    let lab = ["--release", "--package", "lab", own::FEATURES, "--bin", "lab", "--"];
+    let mut command = own::cargo("run", &lab);
+    command.args(["--name", &layout.name().to_string(), "bench"]).args(args);
+    ended(command)
+}
+
+fn ended(mut command: Command) -> Result<(), LabError> {
     let status = command.status().map_err(Error::Run)?;
     if status.success() { Ok(()) } else { Err(Error::Failed.into()) }
-}
-
-/// Runs the benchmark and prints its table. Must be called inside the lab's namespace, with its
-/// environment.
-pub async fn show(releases: usize) -> Result<(), LabError> {
-    Ok(table(releases).await?)
-}
-
-async fn table(releases: usize) -> Result<(), Error> {
-    let space = Space::fresh(NAMESPACE).await?;
-    let figures = measure(&space, releases, |line| crate::say(line)).await?;
-    println!("{figures}");
-    let missed = figures.missed(1.0);
-    if missed.is_empty() { Ok(()) } else { Err(Error::Goals(missed)) }
-}
-
-/// Makes the given number of bad releases and of good ones, alternately, in one namespace under
-/// constant load. Calls `progress` with a line for each. Nothing else must be rolled back
-/// meanwhile: the rollback latency is read from the controller's metrics.
-pub async fn measure(space: &Space, releases: usize, progress: impl Fn(&str)) -> Result<Figures, Error> {
-    let plan = stage(space).await.map_err(Error::Stage)?;
-    let mut figures = Figures::default();
-    for n in 1..=releases {
-        let line = release::bad(space, &plan, &format!("bad{n}"), &mut figures).await?;
-        progress(&format!("{n} of {releases}: {line}"));
-        let line = release::good(space, &plan, &format!("good{n}"), &mut figures).await?;
-        progress(&format!("{n} of {releases}: {line}"));
-    }
-    Ok(figures)
-}
-
-/// Deploys the application, waits until it serves and is adopted, and returns the load plan.
-async fn stage(space: &Space) -> Result<Plan, Failure> {
-    let (plan, _) = space.serve(NAME, &Demo::new(NAME, "good0"), RATE).await?;
-    space.apply(&Policy::new(NAME).step(STEP.0, STEP.1).measured().to_string()).await?;
-    space.adopt(NAME, NAME).await?;
-    Ok(plan)
 }

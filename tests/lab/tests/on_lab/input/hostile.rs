@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::{TryStreamExt, stream};
 use kube::api::{Patch, PatchParams};
 use kube::runtime::watcher::Config;
-use lab::bench::{self, Figures};
+use lab::bench::reaction::{self, Figures};
 use lab::support::{Demo, Failure, Policy, Rollout, Space, tell};
 use serde_json::{Value, json};
 
@@ -77,7 +77,7 @@ async fn measure(space: &Space, namespaces: &[Space]) -> Result<Figures, Failure
         }
     };
     let figures = tokio::select! {
-        figures = bench::measure(space, 1, |line| tell(line)) => figures?,
+        figures = reaction::measure(space, 1, |line| tell(line)) => figures?,
         error = churn => return Err(error.into()),
     };
     adopted(namespaces).await?;
