@@ -2,7 +2,8 @@
 //!
 //! How the code handles a change of a pod template:
 //! 1. A watch, a timer or a result from Prometheus starts a reconcile of a Deployment.
-//! 2. [`cluster::observe`] reads the related objects and the time into one [`engine::Snapshot`].
+//! 2. [`cluster::observe`] reads the related objects, most of them from [`cluster::cache`], and the
+//!    time into one [`engine::Snapshot`].
 //! 3. [`engine::decide()`] turns the snapshot into an [`engine::Decision`]. It is a pure function
 //!    and contains all behavior.
 //! 4. [`policy`] checks and compiles policies; the engine reports why a rollout can't start.

@@ -12,12 +12,13 @@ use tokio::{
 use super::config;
 use crate::{
     cluster::{
+        cache::Caches,
         client,
         concurrency::Concurrency,
+        context::{Context, Mode},
         events::EventRecorder,
         lease::{self, Election, Fence},
         raw::Caller,
-        reconcile::{Context, Mode},
         watch,
     },
     sources::{Sources, webhook::Webhooks},
@@ -130,6 +131,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let (sender, receiver) = mpsc::unbounded_channel();
     let context = Arc::new(Context {
         caller: Caller::new(for_work.clone(), margin),
+        caches: Caches::new(for_work.clone(), sender.clone()),
         fence,
         metrics: Arc::clone(&metrics),
         events: EventRecorder::new(for_work.clone(), &pod),

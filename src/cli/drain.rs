@@ -39,13 +39,14 @@ use crate::{
     cluster::{
         ObjectKey,
         answers::Answers,
+        cache::Caches,
         client,
         concurrency::Concurrency,
+        context::{Context, Mode},
         events::EventRecorder,
         hold_probe::HoldProbe,
         lease::{Election, Fence},
         raw::Caller,
-        reconcile::{Context, Mode},
         watch,
     },
     sources::{Sources, webhook::Webhooks},
@@ -142,6 +143,7 @@ async fn drain(
     let (sender, receiver) = mpsc::unbounded_channel();
     let context = Arc::new(Context {
         caller: Caller::new(for_work.clone(), margin),
+        caches: Caches::new(for_work.clone(), sender.clone()),
         fence,
         metrics: Arc::new(Metrics::default()),
         events: EventRecorder::new(for_work.clone(), &pod),

@@ -118,6 +118,11 @@ impl Answers {
     /// writes: they belong to the previous plan.
     pub fn put_back(&self, key: &ObjectKey, mut unused: Vec<PendingAnswer>) {
         unused.retain(|answer| answer.refused_write().is_none());
+        self.keep(key, unused);
+    }
+
+    /// Puts back all answers, before those that arrived meanwhile, because nothing was applied.
+    pub fn keep(&self, key: &ObjectKey, mut unused: Vec<PendingAnswer>) {
         if unused.is_empty() {
             return;
         }

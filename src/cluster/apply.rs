@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     ObjectKey,
+    cache::{CachedKind, Caches},
     lease::Fence,
     raw::{CallError, Caller, collection, plural},
 };
@@ -62,12 +63,23 @@ pub enum ApplyError {
     Call(#[from] CallError),
 }
 
+/// What writes need.
+#[derive(Clone, Copy)]
+pub struct Writer<'a> {
+    /// The API server.
+    pub caller: &'a Caller,
+    /// Gets what the writes return, and what is read after a conflict.
+    pub caches: &'a Caches,
+    /// Whether writes may be sent.
+    pub fence: &'a Fence,
+    /// Counts the writes.
+    pub metrics: &'a Metrics,
+}
+
 /// Applies the writes of one plan. Stops at the first failure, except that the first `withdrawals`
 /// writes are all attempted.
 pub async fn apply(
-    caller: &Caller,
-    fence: &Fence,
-    metrics: &Metrics,
+    Writer { caller, caches, fence, metrics }: Writer<'_>,
     key: &ObjectKey,
     writes: Vec<Write>,
     withdrawals: usize,
@@ -83,11 +95,22 @@ pub async fn apply(
         }
         let is_status = matches!(write, Write::Status { .. });
         let is_rollback = is_rollback(&write);
+        let deletes = match &write {
+            Write::Delete { uid, .. } => Some(uid.clone()),
+            _ => None,
+        };
         let answer = send(caller, fence.epoch(), key, write, &versions).await;
         metrics.wrote(plural(kind), verb.word(), answer.as_ref().map_or_else(result, |_| "ok"));
         match answer {
             Ok(stored) => {
                 tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, status = is_status, "wrote");
+                if let Some(cached) = CachedKind::of(kind) {
+                    // Finalizers can keep a deleted object.
+                    match deletes.filter(|_| stored.pointer("/metadata/uid").is_none()) {
+                        Some(uid) => caches.remove(cached, &namespace, &name, &uid),
+                        None => caches.put(cached, &namespace, &stored),
+                    }
+                }
                 if let Some(version) = stored.pointer("/metadata/resourceVersion").and_then(Value::as_str) {
                     versions.insert(version_key(kind, &namespace, &name), version.to_owned());
                 }
@@ -104,7 +127,16 @@ pub async fn apply(
             Err(error) if is_conflict(&error) => {
                 metrics.conflict();
                 tracing::info!(deployment = %key, %verb, kind = plural(kind), %name, error = %super::chain(&error), "the object changed meanwhile, deciding again");
-                applied.stopped.get_or_insert(StopReason::Conflict);
+                let reread = async {
+                    let Some(cached) = CachedKind::of(kind) else { return Ok(()) };
+                    caches.reread(caller, cached, &namespace, &name).await
+                };
+                // Without the newer version, the next plan would meet the same conflict.
+                let stopped = match reread.await {
+                    Ok(()) => StopReason::Conflict,
+                    Err(error) => StopReason::Failed(error.into(), None),
+                };
+                applied.stopped.get_or_insert(stopped);
                 if at >= withdrawals {
                     return applied;
                 }
@@ -165,7 +197,7 @@ async fn send(
         }
         Write::Delete { kind, name, uid, version } => {
             let version = newest(kind, own_namespace, &name, version);
-            caller.delete(&path(kind), &name, &uid, &version).await.map(|()| Value::Null)
+            caller.delete(&path(kind), &name, &uid, &version).await
         }
         Write::Status { version, status } => {
             let version = newest(Kind::Rollout, own_namespace, &key.name, version);

@@ -8,7 +8,7 @@ use kube::{
     runtime::{WatchStreamExt as _, watcher, watcher::Event},
 };
 
-use super::watch_events::reported;
+use super::watch_events::received;
 
 /// The name of the policy and of its binding.
 const NAME: &str = "steelyard-hold";
@@ -61,7 +61,7 @@ fn changes(client: &Client, kind: &str, plural: &'static str) -> impl Stream<Ite
     let only = watcher::Config::default().fields(&format!("metadata.name={NAME}"));
     let mut seen = Seen::default();
     watcher::watcher(api, only).default_backoff().filter_map(move |event| {
-        let event = reported(event, plural).map(versions);
+        let event = received(event, plural).map(versions);
         std::future::ready(event.filter(|event| seen.changes(event.clone())).map(drop))
     })
 }

@@ -4,8 +4,10 @@
 mod admission;
 pub mod answers;
 pub mod apply;
+pub mod cache;
 pub mod client;
 pub mod concurrency;
+pub mod context;
 mod escaped;
 pub mod events;
 pub mod hold_probe;
@@ -20,7 +22,6 @@ pub mod raw;
 mod rbac;
 pub mod read;
 pub mod reconcile;
-mod related_watches;
 pub mod relevance;
 pub mod watch;
 mod watch_events;

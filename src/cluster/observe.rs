@@ -1,18 +1,21 @@
-//! Reads a Deployment and all objects of its rollout from the API server; no decision uses a cache.
+//! Reads a Deployment, its Rollout and its policy from the API server, and the other objects of its
+//! rollout from the caches.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::Arc,
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use kube::core::SelectorExt as _;
 use serde_json::Value;
 use thiserror::Error;
 
 use super::{
     ObjectKey,
-    answers::{Answers, PendingAnswer},
-    hold_probe::HoldProbe,
+    answers::PendingAnswer,
+    cache::{CacheError, CachedKind, Caches, Generations},
+    context::Context,
     locked,
     raw::{self, CallError, Caller, collection},
     read,
@@ -20,10 +23,9 @@ use super::{
 use crate::{
     api::policy_name,
     engine::{
-        Backend, Capacity, Kind, LeftBehind, PolicyState, ReplicaSet, Rollout, Router, Service, Snapshot,
-        ownership,
+        Backend, Capacity, Kind, LeftBehind, PolicyState, ReplicaSet, Rollout, Service, Snapshot, ownership,
     },
-    policy::{Cache, Compiled, Written},
+    policy::{Compiled, Written},
     traffic::{Object, Resource, RouteRef, RouterKind, router},
 };
 
@@ -33,20 +35,12 @@ pub enum ObserveError {
     /// A call failed.
     #[error(transparent)]
     Call(#[from] CallError),
+    /// The caches have no complete list.
+    #[error(transparent)]
+    Cache(#[from] CacheError),
     /// The Rollout can't be decoded.
     #[error("cannot decode the Rollout")]
     Rollout(#[source] serde_json::Error),
-}
-
-/// The values of the Snapshot that are not read from the API server.
-#[derive(Clone, Debug)]
-pub struct Inputs {
-    /// The leadership epoch.
-    pub epoch: u64,
-    /// How long routers and connections have to drain.
-    pub drain: SignedDuration,
-    /// The query of the weight that the router reports, if the operator configures it.
-    pub router: Option<Router>,
 }
 
 /// The result of [`observe`].
@@ -62,42 +56,39 @@ pub struct Observed {
 
 /// Reads the input of [`crate::engine::decide`] and takes the answers that have arrived since. The
 /// caller puts the answers back if it does not use them.
-pub async fn observe(
-    caller: &Caller,
-    key: &ObjectKey,
-    inputs: Inputs,
-    hold_probe: &HoldProbe,
-    answers: &Answers,
-    policies: &Mutex<Cache<ObjectKey>>,
-) -> Result<Observed, ObserveError> {
+pub async fn observe(context: &Context, key: &ObjectKey) -> Result<Observed, ObserveError> {
+    let Context { caller, caches, .. } = context;
     let ObjectKey { namespace, name } = key;
-    let path = |kind| collection(kind, namespace);
-    let slices = format!("/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices");
-    let (deployments, rollouts) = (path(Kind::Deployment), path(Kind::Rollout));
-    let services = path(Kind::Service);
-    let (deployment, rollout, services, slices) = tokio::try_join!(
-        caller.get(&deployments, name),
-        caller.get(&rollouts, name),
-        caller.list(&services, None),
-        caller.list(&slices, None),
-    )?;
+    let (deployments, rollouts) =
+        (collection(Kind::Deployment, namespace), collection(Kind::Rollout, namespace));
+    let (deployment, rollout) =
+        tokio::try_join!(caller.get(&deployments, name), caller.get(&rollouts, name))?;
     let rollout = rollout.as_ref().map(read::rollout).transpose().map_err(ObserveError::Rollout)?;
-    let selector = deployment.as_ref().and_then(|d| read::selector(&d["spec"]["selector"]));
     let annotations = deployment.as_ref().map(|d| read::strings(d, "/metadata/annotations"));
     let named = annotations.as_ref().and_then(policy_name);
-    let (sets, pods_path) = (path(Kind::ReplicaSet), format!("/api/v1/namespaces/{namespace}/pods"));
-    let (policy, sets, pods, hold_enforced) = tokio::try_join!(
+    if let Some(deployment) = &deployment {
+        let selector = read::label_selector(&deployment["spec"]["selector"]);
+        caches.catch_up(caller, key, Generations::of(deployment), &selector).await?;
+    }
+    let (policy, hold_enforced, services, slices, sets, all_pods) = tokio::try_join!(
         policy(caller, namespace, named),
-        async { Ok(caller.list(&sets, None).await?) },
-        list_selected(caller, &pods_path, selector.as_deref()),
-        async { Ok(hold_probe.holds(caller, key, deployment.as_ref(), rollout.as_ref()).await?) },
+        async { Ok(context.hold_probe.holds(caller, key, deployment.as_ref(), rollout.as_ref()).await?) },
+        cached(caches, CachedKind::Services, namespace),
+        cached(caches, CachedKind::EndpointSlices, namespace),
+        cached(caches, CachedKind::ReplicaSets, namespace),
+        cached(caches, CachedKind::Pods, namespace),
     )?;
+    let pods: Vec<&Value> = deployment.as_ref().map_or_else(Vec::new, |deployment| {
+        let selector = read::label_selector(&deployment["spec"]["selector"]);
+        let own = |pod: &&Value| selector.matches(&read::strings(pod, "/metadata/labels"));
+        all_pods.iter().map(Arc::as_ref).filter(own).collect()
+    });
     let begun = rollout.as_ref().and_then(|r| r.status.trial.as_ref()?.policy.as_ref());
-    let [named, begun] = locked(policies)
+    let [named, begun] = locked(&context.policies)
         .compiled(key.clone(), [policy.as_ref().ok().map(Written::Policy), begun.map(Written::Status)]);
     let policy = policy.err().or(named.map(PolicyState::from)).unwrap_or(PolicyState::Unnamed);
     let RouterObjects { objects, other_namespaces } =
-        router_objects(caller, namespace, &policy, begun.as_ref(), rollout.as_ref()).await?;
+        router_objects(caches, namespace, &policy, begun.as_ref(), rollout.as_ref()).await?;
     let template =
         deployment.as_ref().map(|d| read::strings(d, "/spec/template/metadata/labels")).unwrap_or_default();
     let pinned: BTreeSet<&str> = rollout
@@ -108,9 +99,9 @@ pub async fn observe(
         })
         .collect();
     let revision = rollout.as_ref().and_then(|r| r.status.canary.as_ref()).map(|c| c.revision.as_str());
-    let (pending, asking) = answers.take(key, revision);
+    let (pending, asking) = context.answers.take(key, revision);
     let owner = deployment.as_ref().map(|d| read::meta(d).uid).unwrap_or_default();
-    let replica_sets = sets.iter().map(read::replica_set);
+    let replica_sets = sets.iter().map(|set| read::replica_set(set));
     let (replica_sets, foreign): (Vec<_>, Vec<_>) =
         replica_sets.partition(|set| ownership::concerns(set, name, &owner));
     let (mut relevant, taken) = relevant_services(&services, name, &template, &pinned);
@@ -119,7 +110,7 @@ pub async fn observe(
     let idle = rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_none());
     let mut others = Vec::new();
     if ownership::possible_claimants(&relevant, &foreign, idle) {
-        let all = caller.list(&rollouts, None).await?;
+        let all = cached(caches, CachedKind::Rollouts, namespace).await?;
         // A Rollout that can't be decoded changes nothing: its own reconciles fail.
         let readable = all.iter().filter_map(|rollout| read::rollout(rollout).ok());
         others.extend(readable.filter(|rollout| rollout.meta.name != *name));
@@ -129,18 +120,11 @@ pub async fn observe(
     }
     if idle {
         // This is only needed before a rollout starts.
-        let match_labels = deployment.as_ref().map(|d| read::strings(d, "/spec/selector/matchLabels"));
         for service in &mut relevant {
-            let narrow = match_labels.as_ref().is_some_and(|labels| requires(&service.selector, labels));
-            let behind: Vec<Backend> = if narrow {
-                let selected = |pod: &&Value| {
-                    ownership::selects(&service.selector, &read::strings(pod, "/metadata/labels"))
-                };
-                pods.iter().filter(selected).filter_map(read::backend).collect()
-            } else {
-                let all = caller.list(&pods_path, Some(&read::unpinned(&service.selector))).await?;
-                all.iter().filter_map(read::backend).collect()
-            };
+            let selector = read::unpinned(&service.selector);
+            let selected =
+                all_pods.iter().filter(|pod| selector.matches(&read::strings(pod, "/metadata/labels")));
+            let behind: Vec<Backend> = selected.filter_map(|pod| read::backend(pod)).collect();
             service.unrelated_pods = ownership::unrelated_pods(&behind, &foreign);
             for claimant in &mut service.claimants {
                 let of_claimant = others.iter().find(|rollout| rollout.meta.name == claimant.deployment);
@@ -155,9 +139,9 @@ pub async fn observe(
     }
     let snapshot = Snapshot {
         now: Timestamp::now(),
-        epoch: inputs.epoch,
-        drain: inputs.drain,
-        router: inputs.router,
+        epoch: context.fence.epoch(),
+        drain: context.drain,
+        router: context.router.clone(),
         capacity: Capacity::Free,
         hold_enforced,
         namespace: namespace.clone(),
@@ -169,7 +153,7 @@ pub async fn observe(
         services: relevant,
         taken,
         left_behind,
-        pods: pods.iter().map(read::pod).collect(),
+        pods: pods.iter().map(|pod| read::pod(pod)).collect(),
         routes: objects,
         readings: pending.iter().filter_map(PendingAnswer::measurement).collect(),
         answers: pending.iter().filter_map(PendingAnswer::webhook).collect(),
@@ -190,7 +174,7 @@ struct RouterObjects {
 /// progress. If neither is known, reads those of all routers, because a rollout may have left
 /// changes with any of them.
 async fn router_objects(
-    caller: &Caller,
+    caches: &Caches,
     namespace: &str,
     policy: &PolicyState,
     begun: Option<&Compiled>,
@@ -210,35 +194,28 @@ async fn router_objects(
     let listed: Vec<RouteRef> = policies.iter().flat_map(|policy| policy.listed.clone()).collect();
     let resources = kinds.iter().flat_map(|kind| router(*kind).resources());
     let collections = resources.map(|resource| (*resource, namespace.to_owned()));
-    let mut objects = list_objects(caller, collections.collect()).await?;
+    let mut objects = list_objects(caches, collections.collect()).await?;
     let other_namespaces: BTreeSet<_> =
         kinds.iter().flat_map(|kind| router(*kind).elsewhere(&objects, namespace, &listed)).collect();
-    objects.extend(list_objects(caller, other_namespaces.clone()).await?);
+    objects.extend(list_objects(caches, other_namespaces.clone()).await?);
     Ok(RouterObjects { objects, other_namespaces })
 }
 
-/// Lists the objects of these resources; none if the API server does not serve the kind.
+/// Returns the objects of a kind in a namespace.
+async fn cached(caches: &Caches, kind: CachedKind, namespace: &str) -> Result<Vec<Arc<Value>>, ObserveError> {
+    Ok(caches.list(kind, namespace).await?)
+}
+
+/// Returns the objects of these resources; none if the API server does not serve the kind.
 async fn list_objects(
-    caller: &Caller,
+    caches: &Caches,
     collections: BTreeSet<(&'static Resource, String)>,
 ) -> Result<Vec<Object>, ObserveError> {
     let lists = collections.into_iter().map(async |(resource, namespace)| {
-        let objects = caller.list(&raw::routes(resource, &namespace), None).await?;
+        let objects = cached(caches, CachedKind::Routes(resource), &namespace).await?;
         Ok::<_, ObserveError>(objects.iter().map(|object| read::object(resource, object)).collect::<Vec<_>>())
     });
     Ok(futures::future::try_join_all(lists).await?.into_iter().flatten().collect())
-}
-
-/// Lists the objects that a selector matches; none without a selector.
-async fn list_selected(
-    caller: &Caller,
-    path: &str,
-    selector: Option<&str>,
-) -> Result<Vec<Value>, ObserveError> {
-    match selector {
-        Some(selector) => Ok(caller.list(path, Some(selector)).await?),
-        None => Ok(Vec::new()),
-    }
 }
 
 /// Reads the policy that the annotation names, or returns why there is none to compile.
@@ -262,15 +239,10 @@ async fn policy(
     Ok(Ok(object.get_mut("spec").map(Value::take).unwrap_or_default()))
 }
 
-/// Returns whether a selector requires all of these labels, so that whatever it matches has them.
-fn requires(selector: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
-    !labels.is_empty() && labels.iter().all(|(key, value)| selector.get(key) == Some(value))
-}
-
 /// Returns the Services that carry the Deployment's traffic, the canary Services and those that the
 /// rollout in progress names, without their ready pods; and the names of all others.
 fn relevant_services(
-    services: &[Value],
+    services: &[Arc<Value>],
     name: &str,
     template: &BTreeMap<String, String>,
     pinned: &BTreeSet<&str>,
@@ -281,12 +253,15 @@ fn relevant_services(
         let selector = read::strings(object, "/spec/selector");
         ownership::carries(&name_of(object), &labels, &selector, name, template, pinned)
     });
-    (ours.into_iter().map(read::service).collect(), others.into_iter().map(name_of).collect())
+    (
+        ours.into_iter().map(|object| read::service(object)).collect(),
+        others.into_iter().map(|object| name_of(object)).collect(),
+    )
 }
 
 /// Returns the Services that select the pods of stable, but not those of the new template.
 fn left_behind(
-    services: &[Value],
+    services: &[Arc<Value>],
     sets: &[ReplicaSet],
     owner: &str,
     template: &BTreeMap<String, String>,
@@ -302,7 +277,7 @@ fn left_behind(
 }
 
 /// Adds the pods of each Service that are ready on each of its ports that they can serve.
-fn add_ready_pods(services: &mut [Service], slices: &[Value], pods: &[Value]) {
+fn add_ready_pods(services: &mut [Service], slices: &[Arc<Value>], pods: &[&Value]) {
     let endpoints = read::endpoints(slices);
     for service in services {
         if let Some(endpoints) = endpoints.get(&service.meta.name) {

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use super::{chain, raw, reconcile::Context};
+use super::{chain, context::Context, raw};
 use crate::{
     api::{PolicyStatus, set_condition},
     policy::{self, Fault, Faults},

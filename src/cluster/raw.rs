@@ -158,21 +158,14 @@ impl Caller {
         absent(self.send(Verb::Get, object, request).await)
     }
 
-    /// Lists the objects that a label selector matches; an empty list if the API server does not
-    /// serve the kind.
-    pub async fn list(&self, collection: &str, selector: Option<&str>) -> Result<Vec<Value>, CallError> {
-        let mut params = ListParams::default();
-        if let Some(selector) = selector {
-            params = params.labels(selector);
-        }
-        let request = Request::new(collection).list(&params);
-        let list = absent(self.send(Verb::List, collection.to_owned(), request).await)?;
-        Ok(list.and_then(|mut l| l.get_mut("items").map(Value::take)).map_or_else(Vec::new, |items| {
-            match items {
-                Value::Array(items) => items,
-                _ => Vec::new(),
-            }
-        }))
+    /// Lists the objects that a label selector matches. Returns the resource version of the list
+    /// too.
+    pub async fn list_at(&self, collection: &str, selector: &str) -> Result<(Vec<Value>, u64), CallError> {
+        let request = Request::new(collection).list(&ListParams::default().labels(selector));
+        let list = self.send(Verb::List, collection.to_owned(), request).await?;
+        let version = list.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+        let version = version.and_then(|version| version.parse().ok()).unwrap_or(0);
+        Ok((items(list), version))
     }
 
     /// Creates an object and returns it as stored.
@@ -223,21 +216,22 @@ impl Caller {
         self.send(Verb::Write(WriteVerb::Patch), object, request).await
     }
 
-    /// Deletes an object if its uid and resource version are still these.
+    /// Deletes an object if its uid and resource version are still these. Returns the object if
+    /// finalizers keep it, else a `Status`.
     pub async fn delete(
         &self,
         collection: &str,
         name: &str,
         uid: &str,
         version: &str,
-    ) -> Result<(), CallError> {
+    ) -> Result<Value, CallError> {
         let object = format!("{collection}/{name}");
         let params = DeleteParams::background().preconditions(kube::api::Preconditions {
             uid: Some(uid.to_owned()),
             resource_version: Some(version.to_owned()),
         });
         let request = Request::new(collection).delete(name, &params);
-        self.send(Verb::Write(WriteVerb::Delete), object, request).await.map(drop)
+        self.send(Verb::Write(WriteVerb::Delete), object, request).await
     }
 
     async fn send<E>(
@@ -258,6 +252,14 @@ impl Caller {
             Ok(Err(source)) => Err(CallError::Failed { verb, object, source: Box::new(source) }),
             Err(_) => Err(CallError::Timeout { verb, object, limit: self.limit }),
         }
+    }
+}
+
+/// Returns the items of a list.
+fn items(mut list: Value) -> Vec<Value> {
+    match list.get_mut("items").map(Value::take) {
+        Some(Value::Array(items)) => items,
+        _ => Vec::new(),
     }
 }
 

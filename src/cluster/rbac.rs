@@ -45,13 +45,10 @@ fn used() -> Rules {
         rules.entry((resource.to_owned(), names)).or_default().extend(verbs);
     };
     for kind in [Kind::Deployment, Kind::ReplicaSet, Kind::Service, Kind::Rollout] {
-        // The related watches and `observe`.
-        uses(plural(kind), &[], &["list", "watch"]);
+        // The caches and `observe`; `get` after a conflict too.
+        uses(plural(kind), &[], &["get", "list", "watch"]);
         // `apply`.
         uses(plural(kind), &[], &["patch"]);
-        if kind == Kind::Deployment || kind == Kind::Rollout {
-            uses(plural(kind), &[], &["get"]);
-        }
         if kind != Kind::Deployment {
             uses(plural(kind), &[], &["create", "delete"]);
         }
@@ -69,7 +66,7 @@ fn used() -> Rules {
     for resource in RouterKind::ALL.iter().flat_map(|kind| router(*kind).resources()) {
         uses(resource.plural, &[], &["list", "watch"]);
         if resource.access == Access::Write {
-            uses(resource.plural, &[], &["patch"]);
+            uses(resource.plural, &[], &["get", "patch"]);
         }
     }
     for resource in ["mutatingadmissionpolicies", "mutatingadmissionpolicybindings"] {

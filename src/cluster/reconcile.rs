@@ -1,91 +1,44 @@
 //! One reconcile of one Deployment: observe, decide, apply, until there is nothing left to write.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use kube::core::Expression;
 use thiserror::Error;
-use tokio::{sync::mpsc::UnboundedSender, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     ObjectKey,
-    answers::{AnswerContent, Answers},
-    apply::{Applied, ApplyError, StopReason, apply},
-    concurrency::Concurrency,
-    events::{EventRecorder, Uids},
-    hold_probe::{HoldProbe, RECHECK_INTERVAL},
-    lease::Fence,
-    observe::{Inputs, ObserveError, Observed, observe},
-    raw::Caller,
-    related_watches::WatchScope,
+    answers::{AnswerContent, PendingAnswer},
+    apply::{Applied, ApplyError, StopReason, Writer, apply},
+    cache::{CachedKind, Scope},
+    context::{Context, Mode},
+    events::Uids,
+    hold_probe::RECHECK_INTERVAL,
+    observe::{ObserveError, Observed, observe},
+    read,
 };
 use crate::{
     analysis::Outcome,
     api::Approval,
     engine::{
-        Answer, Ask, Call, Capacity, Event, Kind, PolicyState, Reading, RefusedWrite, Router, Snapshot,
-        decide, epoch,
+        Answer, Ask, Call, Capacity, Decision, Event, Fresh, Kind, PolicyState, Reading, RefusedWrite,
+        Snapshot, decide, epoch,
         reasons::{EventReason, NewerEpoch, WaitKind},
         wants_capacity,
     },
-    policy::Cache,
-    sources::{Sources, webhook::Webhooks},
-    telemetry::metrics::Metrics,
     traffic::Resource,
 };
 
 /// How many plans one reconcile may apply. More means that another client writes the same fields.
 const MAX_PLANS: usize = 20;
 
-/// The dependencies of a reconcile.
-pub struct Context {
-    /// The API server.
-    pub caller: Caller,
-    /// Whether writes may be sent.
-    pub fence: Fence,
-    /// The controller's metrics.
-    pub metrics: Arc<Metrics>,
-    /// Publishes Events.
-    pub events: EventRecorder,
-    /// The named metrics sources.
-    pub sources: Sources,
-    /// The named webhooks.
-    pub webhooks: Webhooks,
-    /// How long pods keep running after traffic has left them.
-    pub drain: SignedDuration,
-    /// The query of the weight that the router reports, if the operator configures it.
-    pub router: Option<Router>,
-    /// Limits the number of rollouts in progress.
-    pub concurrency: Concurrency,
-    /// Finds out whether admission holds template changes.
-    pub hold_probe: HoldProbe,
-    /// Answers that have not been handled yet.
-    pub answers: Answers,
-    /// Compiled policies, by the Deployments that use them.
-    pub policies: Mutex<Cache<ObjectKey>>,
-    /// Queues a Deployment for a reconcile without a delay.
-    pub wakes: UnboundedSender<ObjectKey>,
-    /// Whether annotated Deployments are managed.
-    pub mode: Mode,
-}
-
-/// Whether annotated Deployments are managed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Manages annotated Deployments.
-    Manage,
-    /// Treats Deployments as if none had the annotation, before Steelyard is uninstalled.
-    Unmanage,
-}
-
 /// The result of a reconcile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReconcileResult {
-    /// What to watch for the Deployment; empty if it depends on no other objects.
-    pub watches: BTreeSet<WatchScope>,
+    /// Where changes wake the Deployment, besides its `ReplicaSets`; empty if it depends on no other
+    /// objects.
+    pub scopes: BTreeSet<Scope>,
     /// Whether a rollout is in progress.
     pub in_progress: bool,
     /// When to reconcile again if no event comes first.
@@ -157,33 +110,13 @@ impl ReconcileError {
 
 /// Reconciles `key` until a plan has no writes.
 pub async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> Result<ReconcileResult, ReconcileError> {
+    context.caches.follow_replica_sets(key);
     for _ in 0..MAX_PLANS {
-        let inputs =
-            Inputs { epoch: context.fence.epoch(), drain: context.drain, router: context.router.clone() };
-        let Observed { mut snapshot, answers, other_namespaces } =
-            observe(&context.caller, key, inputs, &context.hold_probe, &context.answers, &context.policies)
-                .await?;
-        if context.mode == Mode::Unmanage {
-            snapshot.policy = PolicyState::Unnamed;
-        }
-        snapshot.capacity = capacity(context, key, &snapshot);
-        if let Some(newer) = epoch::newer(&snapshot) {
-            context.answers.put_back(key, answers);
-            context.fence.check_now();
-            let uids = uids(&snapshot, None);
-            return Err(ReconcileError::NewerEpoch { newer, uids });
-        }
-        let decision = decide(&snapshot);
+        let Decided { snapshot, answers, other_namespaces, decision } = decided(context, key).await?;
         let empty = decision.writes.is_empty();
-        let applied = apply(
-            &context.caller,
-            &context.fence,
-            &context.metrics,
-            key,
-            decision.writes,
-            decision.withdrawals,
-        )
-        .await;
+        let Context { caller, caches, fence, metrics, .. } = &**context;
+        let writer = Writer { caller, caches, fence, metrics };
+        let applied = apply(writer, key, decision.writes, decision.withdrawals).await;
         let first_arrived = answers.iter().map(|answer| answer.arrived).min();
         if let (Some(at), Some(arrived)) = (applied.rolled_back, first_arrived) {
             context.metrics.traffic_returned(at.saturating_duration_since(arrived));
@@ -219,19 +152,78 @@ pub async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> Result<Reconc
             context.metrics.rollout_seen(key, snapshot.rollout.as_ref().map(|rollout| &rollout.status));
             let in_progress = snapshot.rollout.as_ref().is_some_and(|rollout| rollout.status.trial.is_some());
             let requeue_at = with_hold_recheck(decision.wake, &snapshot);
-            let watches = if decision.in_flight { scopes(key, other_namespaces) } else { BTreeSet::new() };
-            return Ok(ReconcileResult { watches, in_progress, requeue_at });
+            let scopes = if decision.in_flight { scopes(key, other_namespaces) } else { BTreeSet::new() };
+            return Ok(ReconcileResult { scopes, in_progress, requeue_at });
         }
     }
     Err(ReconcileError::Unsettled)
 }
 
-/// Returns the scopes to watch: the Deployment's namespace, and others that may have routes to its
-/// Services.
-fn scopes(key: &ObjectKey, other_namespaces: BTreeSet<(&'static Resource, String)>) -> BTreeSet<WatchScope> {
-    let own = WatchScope::Namespace(key.namespace.clone());
-    let others =
-        other_namespaces.into_iter().map(|(resource, namespace)| WatchScope::Routes(resource, namespace));
+/// A decision, and what it was made of.
+struct Decided {
+    snapshot: Snapshot,
+    answers: Vec<PendingAnswer>,
+    other_namespaces: BTreeSet<(&'static Resource, String)>,
+    decision: Decision,
+}
+
+/// Observes and decides, until all that the decision needs to be fresh was read since.
+async fn decided(context: &Context, key: &ObjectKey) -> Result<Decided, ReconcileError> {
+    let mut refreshed = BTreeSet::new();
+    loop {
+        let Observed { mut snapshot, answers, other_namespaces } = observe(context, key).await?;
+        if context.mode == Mode::Unmanage {
+            snapshot.policy = PolicyState::Unnamed;
+        }
+        snapshot.capacity = capacity(context, key, &snapshot);
+        if let Some(newer) = epoch::newer(&snapshot) {
+            context.answers.put_back(key, answers);
+            context.fence.check_now();
+            let uids = uids(&snapshot, None);
+            return Err(ReconcileError::NewerEpoch { newer, uids });
+        }
+        let decision = decide(&snapshot);
+        let stale: Vec<Fresh> = decision.fresh.difference(&refreshed).copied().collect();
+        if stale.is_empty() {
+            return Ok(Decided { snapshot, answers, other_namespaces, decision });
+        }
+        context.answers.keep(key, answers);
+        for fresh in &stale {
+            refresh(context, &snapshot, *fresh).await?;
+        }
+        refreshed.extend(stale);
+    }
+}
+
+/// Lists again what a decision needs to be fresh.
+async fn refresh(context: &Context, snapshot: &Snapshot, fresh: Fresh) -> Result<(), ObserveError> {
+    let Context { caller, caches, .. } = context;
+    let namespace = &snapshot.namespace;
+    let deployment = snapshot.deployment.as_ref();
+    let own = deployment.map(|deployment| read::label_selector(&deployment.selector)).unwrap_or_default();
+    match fresh {
+        Fresh::Endpoints => {
+            let services: BTreeSet<_> =
+                snapshot.services.iter().map(|service| service.meta.name.clone()).collect();
+            if services.is_empty() {
+                return Ok(());
+            }
+            let of_services = Expression::In(read::SERVICE_NAME.to_owned(), services).into();
+            tokio::try_join!(
+                caches.refresh(caller, CachedKind::EndpointSlices, namespace, &of_services),
+                caches.refresh(caller, CachedKind::Pods, namespace, &own),
+            )?;
+        }
+        Fresh::ReplicaSets => caches.refresh(caller, CachedKind::ReplicaSets, namespace, &own).await?,
+    }
+    Ok(())
+}
+
+/// Returns where changes wake a Deployment: in its namespace, and at the routes of others that may
+/// name its Services.
+fn scopes(key: &ObjectKey, other_namespaces: BTreeSet<(&'static Resource, String)>) -> BTreeSet<Scope> {
+    let own = Scope::Namespace(key.namespace.clone());
+    let others = other_namespaces.into_iter().map(|(resource, namespace)| Scope::Routes(resource, namespace));
     others.chain([own]).collect()
 }
 

@@ -2,7 +2,7 @@
 //! Deployment.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     future::pending,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
@@ -24,12 +24,12 @@ use tokio::{
 
 use super::{
     ObjectKey, chain,
+    context::Context,
     hold_watch::hold_changes,
     locked, policy_status,
     queue::Queue,
     rate_limit::RateLimit,
-    reconcile::{Context, ReconcileError, ReconcileResult, backoff, reconcile},
-    related_watches::RelatedWatches,
+    reconcile::{ReconcileError, ReconcileResult, backoff, reconcile},
     relevance::Relevance,
     watch_events::{WatchEvent, watch_events},
 };
@@ -42,6 +42,8 @@ use crate::{
 const MAX_CONCURRENT_RECONCILES: usize = 16;
 /// After how many consecutive failures an Event is published, if the failure has one.
 const FAILURES_BEFORE_EVENT: u32 = 4;
+/// How often unused caches are closed.
+const SWEEP: Duration = Duration::from_mins(1);
 /// How long a wake waits for others of the same Deployment.
 const DEBOUNCE: Duration = Duration::from_millis(10);
 
@@ -228,7 +230,7 @@ pub async fn run(
     watches.spawn(cluster().policies::<RolloutPolicy>(client.clone(), "rolloutpolicies"));
     watches.spawn(cluster().policies::<ClusterRolloutPolicy>(client.clone(), "clusterrolloutpolicies"));
 
-    let mut related = RelatedWatches::new(client, sender);
+    let mut sweep = tokio::time::interval(SWEEP);
     let (mut queue, mut rate_limit) = (Queue::default(), RateLimit::default());
     let mut failures: HashMap<ObjectKey, u32> = HashMap::new();
     let mut forced: HashSet<ObjectKey> = HashSet::new();
@@ -240,7 +242,7 @@ pub async fn run(
             if !locked(&relevance).is_relevant(&key) && !forced.remove(&key) {
                 queue.done(&key);
                 failures.remove(&key);
-                related.set(&key, &BTreeSet::new());
+                context.caches.forget(&key);
                 rate_limit.forget(&key);
                 continue;
             }
@@ -259,20 +261,20 @@ pub async fn run(
                 let due = rate_limit.due(&key, Instant::now() + DEBOUNCE);
                 queue.wake(key, due);
             }
-            Some(namespace) = freed_namespaces.recv() => related.wake_namespace(&namespace),
+            Some(namespace) = freed_namespaces.recv() => context.caches.wake_namespace(&namespace),
+            now = sweep.tick() => context.caches.close_unused(now),
             Some(ended) = reconciles.join_next(), if !reconciles.is_empty() => {
                 let Ok((key, result)) = ended else { continue };
                 queue.done(&key);
                 if let Ok(result) = &result {
                     rate_limit.finished(&key, result.in_progress);
                 }
-                finish(&context, key, result, &mut queue, &mut failures, &mut related);
+                finish(&context, key, result, &mut queue, &mut failures);
             }
             () = until(due) => {}
         }
     }
     context.fence.close();
-    drop(related);
     while reconciles.join_next().await.is_some() {}
 }
 
@@ -308,21 +310,21 @@ async fn reconcile_one(
     (key, result)
 }
 
-/// Handles the result of a reconcile: starts and stops watches, and queues the next reconcile.
+/// Handles the result of a reconcile: records what the Deployment depends on, and queues the next
+/// reconcile.
 fn finish(
     context: &Context,
     key: ObjectKey,
     result: Result<ReconcileResult, ReconcileFailure>,
     queue: &mut Queue,
     failures: &mut HashMap<ObjectKey, u32>,
-    related: &mut RelatedWatches,
 ) {
     let now = Instant::now();
     match result {
-        Ok(ReconcileResult { watches, in_progress: _, requeue_at }) => {
+        Ok(ReconcileResult { scopes, in_progress: _, requeue_at }) => {
             failures.remove(&key);
-            if related.set(&key, &watches) {
-                // No watch reports a change between the reconcile and the start of the watches.
+            if context.caches.set_dependent(&key, &scopes) {
+                // A change since the reconcile has read the caches has not woken it.
                 queue.wake(key.clone(), now);
             }
             if let Some(requeue_at) = requeue_at {

@@ -31,7 +31,7 @@ where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     watcher(api, watcher::Config::default()).default_backoff().filter_map(move |event| async move {
-        match reported(event, resource)? {
+        match received(event, resource)? {
             watcher::Event::Apply(object) | watcher::Event::InitApply(object) => {
                 Some(WatchEvent::Applied(object))
             }
@@ -43,25 +43,24 @@ where
 }
 
 /// Returns the event of a watch. Logs an error; the watch restarts.
-pub(super) fn reported<K>(
+pub(super) fn received<K>(
     event: Result<watcher::Event<K>, watcher::Error>,
     resource: &'static str,
 ) -> Option<watcher::Event<K>> {
-    match event {
-        Ok(event) => Some(event),
+    event.map_err(|error| log(&error, resource)).ok()
+}
+
+/// Logs why a watch failed. It restarts.
+pub(super) fn log(error: &watcher::Error, resource: &'static str) {
+    if is_not_served(error) {
         // The kinds of a router may be installed later; the watch starts then.
-        Err(error) if is_not_served(&error) => {
-            tracing::debug!(resource, "the API server does not serve this kind");
-            None
-        }
-        Err(error) => {
-            tracing::warn!(resource, error = %chain(&error), "watch failed, restarting it");
-            None
-        }
+        tracing::debug!(resource, "the API server does not serve this kind");
+    } else {
+        tracing::warn!(resource, error = %chain(error), "watch failed, restarting it");
     }
 }
 
 /// Returns whether the API server does not serve the kind.
-fn is_not_served(error: &watcher::Error) -> bool {
+pub(super) fn is_not_served(error: &watcher::Error) -> bool {
     matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }

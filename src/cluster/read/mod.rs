@@ -1,8 +1,13 @@
 //! Decodes raw objects into the values of a [`Snapshot`](crate::engine::Snapshot). Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::Selector;
 use serde_json::Value;
 
 use super::client::MANAGER;
@@ -14,6 +19,9 @@ use crate::{
     },
     traffic::{Object, Resource},
 };
+
+/// The label of an `EndpointSlice` that names its Service.
+pub const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 fn text<'a>(value: &'a Value, path: &str) -> &'a str {
     value.pointer(path).and_then(Value::as_str).unwrap_or_default()
@@ -170,11 +178,9 @@ pub fn service(object: &Value) -> Service {
     }
 }
 
-/// Returns a selector without `pod-template-hash` as a query parameter of the API server.
-pub fn unpinned(selector: &BTreeMap<String, String>) -> String {
-    let terms: Vec<_> =
-        selector.iter().filter(|(k, _)| *k != HASH).map(|(k, v)| format!("{k}={v}")).collect();
-    terms.join(",")
+/// Returns the selector of a Service, without `pod-template-hash`.
+pub fn unpinned(selector: &BTreeMap<String, String>) -> Selector {
+    selector.iter().filter(|(k, _)| *k != HASH).map(|(k, v)| (k.clone(), v.clone())).collect()
 }
 
 /// Decodes a pod that a Service selects, with its owner; `None` if the pod has terminated or is
@@ -209,12 +215,11 @@ pub struct Endpoints {
 }
 
 /// Returns the ready endpoints in `EndpointSlices`, by Service.
-pub fn endpoints(slices: &[Value]) -> BTreeMap<String, Vec<Endpoints>> {
+pub fn endpoints(slices: &[impl Borrow<Value>]) -> BTreeMap<String, Vec<Endpoints>> {
     let mut found: BTreeMap<String, Vec<Endpoints>> = BTreeMap::new();
     for slice in slices {
-        let Some(service) = strings(slice, "/metadata/labels").remove("kubernetes.io/service-name") else {
-            continue;
-        };
+        let slice = slice.borrow();
+        let Some(service) = strings(slice, "/metadata/labels").remove(SERVICE_NAME) else { continue };
         let items = |name| slice.get(name).and_then(Value::as_array).into_iter().flatten();
         let ready = items("endpoints").filter(|endpoint| {
             let is = |path| endpoint.pointer(path) == Some(&Value::Bool(true));
@@ -232,7 +237,7 @@ pub fn endpoints(slices: &[Value]) -> BTreeMap<String, Vec<Endpoints>> {
 /// Returns the pods that are ready on each port of a Service that they can serve: a pod without one
 /// of its named ports is not waited for there. Without ports, as a headless Service may be, all
 /// pods that are ready.
-pub fn ready(endpoints: &[Endpoints], ports: &Value, pods: &[Value]) -> BTreeSet<String> {
+pub fn ready(endpoints: &[Endpoints], ports: &Value, pods: &[impl Borrow<Value>]) -> BTreeSet<String> {
     let all = endpoints.iter().flat_map(|some| &some.ready);
     if ports.as_array().is_none_or(Vec::is_empty) {
         return all.cloned().collect();
@@ -241,7 +246,7 @@ pub fn ready(endpoints: &[Endpoints], ports: &Value, pods: &[Value]) -> BTreeSet
         endpoints.iter().any(|some| some.ports.contains(port) && some.ready.contains(pod))
     };
     let by_name: BTreeMap<&str, &Value> =
-        pods.iter().map(|object| (text(object, "/metadata/name"), object)).collect();
+        pods.iter().map(Borrow::borrow).map(|object| (text(object, "/metadata/name"), object)).collect();
     let known = all.filter(|pod| {
         let served = by_name.get(pod.as_str()).map(|object| ownership::served(ports, &[object]));
         served.is_some_and(|served| !served.is_empty() && served.iter().all(|port| on(port, pod)))
@@ -337,6 +342,12 @@ pub fn rollout(object: &Value) -> Result<Rollout, serde_json::Error> {
         spec: serde_json::from_value(part("spec"))?,
         status: serde_json::from_value(part("status"))?,
     })
+}
+
+/// Returns the label selector of a workload. One that can't be decoded matches everything.
+pub fn label_selector(selector: &Value) -> Selector {
+    let decoded: Option<LabelSelector> = serde_json::from_value(selector.clone()).ok();
+    decoded.and_then(|selector| selector.try_into().ok()).unwrap_or_default()
 }
 
 /// Returns a label selector as a query parameter of the API server; `None` if it would match

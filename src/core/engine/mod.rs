@@ -16,6 +16,7 @@ mod cleanup;
 mod complete;
 mod decide;
 pub mod epoch;
+mod fresh;
 mod gate;
 mod guard;
 mod handover;
@@ -52,6 +53,7 @@ mod written;
 mod zero_replicas;
 
 pub use decide::decide;
+pub use fresh::Fresh;
 pub use inquiry::Inquiry;
 pub use ownership::{Backend, Owner};
 pub use plan::*;

@@ -1,6 +1,6 @@
 //! The plan of a decision, as data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use json_patch::PatchOperation;
@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 pub use super::written::{Kind, WriteVerb};
-use super::{inquiry::Inquiry, reasons::EventReason};
+use super::{fresh::Fresh, inquiry::Inquiry, reasons::EventReason};
 use crate::{api::RolloutStatus, policy::Request, traffic::Weight};
 
 /// What to do, in this order, and when to reconcile again.
@@ -19,6 +19,9 @@ pub struct Decision {
     /// How many of the first writes take traffic from the canary: all of these are attempted, even
     /// if one fails.
     pub withdrawals: usize,
+    /// What must be read again before the writes are applied: if another decision results, that one
+    /// counts.
+    pub fresh: BTreeSet<Fresh>,
     /// Events to report once all writes are done.
     pub events: Vec<Event>,
     /// Queries of sources.

@@ -82,7 +82,7 @@ pub(crate) enum Bench {
         #[arg(long, hide = true)]
         inside: bool,
     },
-    /// Measure what many Deployments cost, at rest and when some change at once
+    /// Measure what many Deployments cost, idle and when some change at once
     Fleet(Fleet),
 }
 

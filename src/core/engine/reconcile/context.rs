@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     api::{self, Phase, RolloutStatus, Shifting, condition_with},
     engine::{
-        patches,
+        fresh, patches,
         plan::{Ask, Call, Decision, Event, Kind, Occupancy, Write},
         revision,
         snapshot::{Deployment, Rollout, Service, Snapshot},
@@ -127,9 +127,11 @@ impl<'a> Reconcile<'a> {
         }
         self.writes.append(&mut self.last_writes);
         let withdrawals = self.withdrawals.len();
+        let writes: Vec<Write> = self.withdrawals.into_iter().chain(self.writes).collect();
         Decision {
+            fresh: fresh::needed(&writes, withdrawals, &self.r.status),
             withdrawals,
-            writes: self.withdrawals.into_iter().chain(self.writes).collect(),
+            writes,
             events: self.events,
             asks: self.asks,
             calls: self.calls,

@@ -1,4 +1,4 @@
-//! `cargo lab bench fleet`: what many Deployments cost, at rest and when some change at once,
+//! `cargo lab bench fleet`: what many Deployments cost, idle and when some change at once,
 //! beside a native rolling update of as many.
 
 mod audit;
